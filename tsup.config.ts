@@ -1,0 +1,14 @@
+import { defineConfig, type Options } from 'tsup';
+
+const config: Options | Options[] = defineConfig({
+  entry: ['src/index.ts'],
+  format: 'esm',
+  target: 'node20',
+  platform: 'node',
+  dts: true,
+  clean: true,
+  treeshake: true,
+  sourcemap: true,
+});
+
+export default config;
