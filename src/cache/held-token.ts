@@ -1,0 +1,91 @@
+import { elapsedSince, momentAt, type Clock, type Moment } from '../clock.js';
+import type { Events } from '../events.js';
+import { IssuedToken, type AccessToken, type IssuedTokenFields, type TokenObserver } from '../tokens/access-token.js';
+import { isExpired, mayRefresh, mustRefresh, type RefreshPolicy } from '../tokens/lifetime.js';
+import type { StoredToken } from './token-store.js';
+
+export interface HoldingContext {
+  readonly clock: Clock;
+  readonly policy: RefreshPolicy;
+  readonly events: Events;
+}
+
+const firstReplacementPause = 1_000;
+const longestReplacementPause = 60_000;
+
+/** A token in memory, with what only this process knows of it. */
+export class HeldToken implements TokenObserver {
+  readonly token: AccessToken;
+  readonly lifetime: number;
+  /** Its API refused it: whoever comes next gets another. */
+  refused = false;
+  /** How many tokens in a row were fetched because the one before was refused without ever having been accepted, this one included. */
+  readonly replacements: number;
+  readonly #obtained: Moment;
+  readonly #context: HoldingContext;
+  readonly #spread = Math.random();
+  #accepted = false;
+
+  constructor(fields: IssuedTokenFields, lifetime: number, obtained: Moment, replaced: HeldToken | undefined, context: HoldingContext) {
+    this.token = new IssuedToken(fields, this);
+    this.lifetime = lifetime;
+    this.replacements = replaced?.refused === true ? (replaced.#accepted ? 1 : replaced.replacements + 1) : 0;
+    this.#obtained = obtained;
+    this.#context = context;
+  }
+
+  static fromStore({ token, lifetime, obtainedAt }: StoredToken, replaced: HeldToken | undefined, context: HoldingContext): HeldToken {
+    const { value, type, expiresAt, scope, parameters } = token;
+    return new HeldToken({ value, type, expiresAt, scope, parameters }, lifetime, momentAt(obtainedAt, context.clock), replaced, context);
+  }
+
+  toStore(): StoredToken {
+    return { token: this.token, lifetime: this.lifetime, obtainedAt: this.#obtained.now };
+  }
+
+  get mustRefresh(): boolean {
+    return mustRefresh(this.lifetime, this.#age, this.#context.policy);
+  }
+
+  get mayRefresh(): boolean {
+    return mayRefresh(this.lifetime, this.#age, this.#context.policy, this.#spread);
+  }
+
+  get isExpired(): boolean {
+    return isExpired(this.lifetime, this.#age);
+  }
+
+  /** Milliseconds until it expires. */
+  get remaining(): number {
+    return this.lifetime - this.#age;
+  }
+
+  /**
+   * Whether a refusal of this token is answered by fetching another. A replacement that is refused itself before anything accepted it
+   * is kept for a while, each one twice as long: an API that refuses everything must not drive the authorization server.
+   */
+  get isReplaceable(): boolean {
+    if (this.replacements === 0 || this.#accepted) return true;
+    return this.#age >= Math.min(firstReplacementPause * 2 ** (this.replacements - 1), longestReplacementPause);
+  }
+
+  isNewerThan(other: HeldToken): boolean {
+    return this.#obtained.now > other.#obtained.now;
+  }
+
+  is(token: AccessToken | undefined): boolean {
+    return this.token.value === token?.value;
+  }
+
+  accepted(): void {
+    this.#accepted = true;
+  }
+
+  refusedBy(status: number, origin: string): void {
+    this.#context.events.emit('token-rejected', { status, origin });
+  }
+
+  get #age(): number {
+    return elapsedSince(this.#obtained, this.#context.clock);
+  }
+}

@@ -1,0 +1,52 @@
+import { OAuthError } from '../errors.js';
+import type { Events } from '../events.js';
+import type { KeyvLike } from './keyv-like.js';
+import type { Sealer } from './sealing.js';
+import { readTokenRecord, writeTokenRecord } from './token-record.js';
+import type { TokenStore } from './token-store.js';
+
+/** For managers without a store of their own: memory is the only tier. */
+export const noStore: TokenStore = {
+  get: async () => Promise.resolve(undefined),
+  set: async () => Promise.resolve(),
+};
+
+/**
+ * The policy for machine tokens: they can be had again, so whatever is wrong with the store is a miss, reported once as `store-failed`.
+ */
+export function machineTokenStore(store: KeyvLike, sealer: Sealer, events: Events): TokenStore {
+  let reported: unknown;
+  const report = (operation: string, thrown: unknown): void => {
+    // While the store is left alone every call fails with the same error.
+    if (thrown === reported) return;
+    reported = thrown;
+    events.emit('store-failed', { operation, error: thrown instanceof OAuthError ? thrown : new OAuthError('store_failed', 'An entry of the store could not be opened', { cause: thrown }) });
+  };
+  return {
+    async get(key) {
+      try {
+        const name = entryName(key);
+        const sealed = await store.get(name);
+        if (sealed === undefined || sealed === null) return undefined;
+        if (typeof sealed !== 'string') throw new TypeError('the entry is not a text');
+        return readTokenRecord(await sealer.open(name, sealed));
+      } catch (thrown) {
+        report('get', thrown);
+        return undefined;
+      }
+    },
+    async set(key, stored, ttl) {
+      try {
+        const name = entryName(key);
+        // Redis refuses fractions.
+        await store.set(name, await sealer.seal(name, writeTokenRecord(stored)), Math.max(1, Math.floor(ttl)));
+      } catch (thrown) {
+        report('set', thrown);
+      }
+    },
+  };
+}
+
+function entryName(key: string): string {
+  return `grantkeeper:token:${key}`;
+}

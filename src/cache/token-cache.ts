@@ -1,0 +1,61 @@
+import { LRUCache } from 'lru-cache';
+import { OAuthError } from '../errors.js';
+import type { AccessToken } from '../tokens/access-token.js';
+import type { TokenSource } from '../tokens/token-source.js';
+import { CachingSource, type CachedRequest, type CachingContext } from './caching-source.js';
+
+export interface TokenCache {
+  /** The source of a key; the same object for as long as the cache remembers it. */
+  source(request: Omit<CachedRequest, 'departs'>): TokenSource;
+  /** Begins no further flight, and resolves when those under way have landed. */
+  close(): Promise<void>;
+}
+
+interface Entry {
+  readonly state: CachingSource;
+  readonly source: TokenSource;
+}
+
+/**
+ * The memory tier: bounded, the least recently used entry goes first. Sources hold no state of their own but ask for it by key, so two of the same
+ * key never keep two tokens; an entry with a flight under way is not forgotten before it has landed.
+ */
+export function createTokenCache(maxEntries: number, context: CachingContext): TokenCache {
+  const entries = new LRUCache<string, Entry>({ max: maxEntries });
+  const inFlight = new Map<string, { entry: Entry; flight: Promise<AccessToken> }>();
+  let closed = false;
+
+  const entryOf = (request: Omit<CachedRequest, 'departs'>, known?: TokenSource): Entry => {
+    const { key } = request;
+    const found = entries.get(key) ?? inFlight.get(key)?.entry;
+    if (found !== undefined) return found;
+    const state: CachingSource = new CachingSource({
+      ...request,
+      grant: async (call) => {
+        if (closed) throw new OAuthError('invalid_configuration', 'The token manager is closed: it sends no further token request');
+        return request.grant(call);
+      },
+      departs: (flight) => {
+        inFlight.set(key, { entry, flight });
+        const landed = (): void => {
+          if (inFlight.get(key)?.flight !== flight) return;
+          inFlight.delete(key);
+          entries.set(key, entry);
+        };
+        flight.then(landed, landed);
+      },
+    }, context);
+    const source: TokenSource = known ?? Object.freeze<TokenSource>({ getToken: async (options) => entryOf(request, source).state.getToken(options) });
+    const entry: Entry = { state, source };
+    entries.set(key, entry);
+    return entry;
+  };
+
+  return {
+    source: (request) => entryOf(request).source,
+    async close() {
+      closed = true;
+      await Promise.allSettled([...inFlight.values()].map(({ flight }) => flight));
+    },
+  };
+}

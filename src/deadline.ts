@@ -1,0 +1,76 @@
+import { OAuthError } from './errors.js';
+
+/** The longest delay that a timer of Node takes; a longer one would fire at once. */
+const longestDelay = 2 ** 31 - 1;
+
+/** A limit in time for one piece of work. `signal` aborts with an `OAuthError` of code `timeout`. */
+export interface Deadline {
+  readonly signal: AbortSignal;
+  /** Milliseconds left. */
+  remaining(): number;
+  /** To be called when the work is done, however it ended. */
+  clear(): void;
+}
+
+/**
+ * A controller and a timer, rather than `AbortSignal.timeout`, which may be collected before it fires.
+ * The timer doesn't keep the process alive: work that nobody waits for must not.
+ */
+export function deadlineIn(milliseconds: number, message: string): Deadline {
+  const controller = new AbortController();
+  const ends = performance.now() + milliseconds;
+  const timer = setTimeout(() => {
+    controller.abort(new OAuthError('timeout', message, { retryable: true }));
+  }, Math.min(milliseconds, longestDelay));
+  timer.unref();
+  return {
+    signal: controller.signal,
+    remaining: () => ends - performance.now(),
+    clear: () => { clearTimeout(timer); },
+  };
+}
+
+/**
+ * Waits for work that goes on without this caller: an abort ends the waiting, never the work. It rejects with the signal's own reason.
+ * As long as somebody waits the process stays alive, though none of the timers behind the work would keep it.
+ */
+export async function waitFor<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
+  const aliveness = setInterval(() => undefined, longestDelay);
+  try {
+    return await orAbort(work, signal);
+  } finally {
+    clearInterval(aliveness);
+  }
+}
+
+/** The outcome of `work`, or the reason of `signal` if that is aborted first. */
+export async function orAbort<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
+  if (signal === undefined) return work;
+  let stop = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    // The reason is the caller's own, whatever it is.
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+    stop = () => { reject(signal.reason); };
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    return await Promise.race([aborted, work]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+/** @param options.background the timer doesn't keep the process alive */
+export async function sleep(milliseconds: number, { signal, background = false }: { signal?: AbortSignal | undefined; background?: boolean } = {}): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const pause = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, Math.min(milliseconds, longestDelay));
+    if (background) timer.unref();
+  });
+  try {
+    await orAbort(pause, signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,77 @@
+import { orAbort } from '../deadline.js';
+import { OAuthError } from '../errors.js';
+import { IssuedToken, type AccessToken } from '../tokens/access-token.js';
+import type { TokenSource } from '../tokens/token-source.js';
+import { challenges } from './challenge.js';
+import type { FetchSettings } from './fetch-options.js';
+import type { Outgoing } from './outgoing.js';
+import { discard, type Call, type Exchange } from './send.js';
+
+type AuthorizationSettings = Pick<FetchSettings, 'origins' | 'replay' | 'rejectedStatus' | 'tokenHeader' | 'tokenScheme'>;
+
+/**
+ * Puts the token on the request (RFC 6750 section 2.1) and answers a refusal with another token, once for each call. Invariants:
+ *
+ * - No token leaves for an origin that is not allowed, and none is asked for on its behalf.
+ * - A caller's own authorization is left alone: no token is fetched, and nothing is made of a refusal.
+ * - The refused response stays whole until there is a different token; only then is its body given up, right before the second send.
+ */
+export function authorized(source: TokenSource, settings: AuthorizationSettings, next: Exchange): Exchange {
+  const attempt = async (outgoing: Outgoing, token: AccessToken, call: Call): Promise<{ response: Response; refused: boolean }> => {
+    const response = await next(withToken(outgoing, token, settings), call);
+    const refused = isRefusal(response, settings.rejectedStatus);
+    const observer = IssuedToken.observerOf(token);
+    if (refused) observer?.refusedBy(response.status, outgoing.url.origin);
+    else if (response.status < 500) observer?.accepted();
+    return { response, refused };
+  };
+
+  return async (outgoing, call) => {
+    if (call.ownAuthorization || !settings.origins.has(outgoing.url.origin)) return next(outgoing, call);
+    const token = await currentToken(source, call);
+    const { response, refused } = await attempt(outgoing, token, call);
+    if (!refused || call.replayed) return response;
+    if (!settings.replay || outgoing.oneShot !== undefined) {
+      // This caller has its answer; whoever comes next gets another token.
+      void successorOf(token, source, undefined);
+      return response;
+    }
+    const successor = await successorOf(token, source, call.signal);
+    if (call.signal?.aborted === true) {
+      await discard(response);
+      throw call.signal.reason;
+    }
+    if (successor === undefined || successor.value === token.value) return response;
+    call.replayed = true;
+    await discard(response);
+    return (await attempt(outgoing, successor, call)).response;
+  };
+}
+
+async function currentToken(source: TokenSource, { signal }: Call): Promise<AccessToken> {
+  const token: unknown = await orAbort(source.getToken(signal === undefined ? {} : { signal }), signal);
+  if (typeof token === 'object' && token !== null && typeof (token as Partial<AccessToken>).value === 'string') return token as AccessToken;
+  throw new OAuthError('invalid_configuration', 'createFetch: getToken() of the source must give an access token: an object with `value` and `type`');
+}
+
+/** Nothing where none can be had: then the refusal is the answer, and why is an event of the token manager. */
+async function successorOf(refused: AccessToken, source: TokenSource, signal: AbortSignal | undefined): Promise<AccessToken | undefined> {
+  try {
+    return await orAbort(source.getToken({ rejected: refused, ...(signal !== undefined && { signal }) }), signal);
+  } catch {
+    return undefined;
+  }
+}
+
+function withToken(outgoing: Outgoing, { type, value }: AccessToken, { tokenHeader, tokenScheme }: AuthorizationSettings): Outgoing {
+  const scheme = tokenScheme ?? (tokenHeader === 'authorization' ? type : undefined);
+  return { ...outgoing, headers: [...outgoing.headers, [tokenHeader, scheme === undefined ? value : `${scheme} ${value}`]] };
+}
+
+const notTheToken = new Set(['insufficient_scope', 'insufficient_user_authentication']);
+
+/** A 401 may also say that the token is good, but not for this (RFC 6750 section 3.1, RFC 9470 section 3): another of its kind wouldn't help. */
+function isRefusal(response: Response, rejectedStatus: ReadonlySet<number>): boolean {
+  if (!rejectedStatus.has(response.status)) return false;
+  return response.status !== 401 || !challenges(response).some(({ error }) => notTheToken.has(error ?? ''));
+}

@@ -1,0 +1,57 @@
+import type { FetchSettings } from './fetch-options.js';
+import type { HeaderPair, Outgoing } from './outgoing.js';
+import { discard, fetchFailed, type Exchange } from './send.js';
+
+const mostRedirects = 20;
+const redirectStatus = new Set([301, 302, 303, 307, 308]);
+
+/** What the platform takes off a request that leaves its origin (Fetch standard, "HTTP-redirect fetch", and undici's additions). */
+const crossOriginHeaders = new Set(['authorization', 'proxy-authorization', 'cookie', 'host']);
+const bodyHeaders = new Set(['content-encoding', 'content-language', 'content-location', 'content-type', 'content-length']);
+
+type RedirectSettings = Pick<FetchSettings, 'origins' | 'tokenHeader' | 'secretHeaders'>;
+
+/**
+ * Follows redirects as the Fetch standard does, one request at a time, so that each goes through the steps that put on a token, or don't.
+ * With `redirect: 'manual'` and `'error'` there is nothing to follow.
+ */
+export function following(settings: RedirectSettings, next: Exchange): Exchange {
+  return async (outgoing, call) => {
+    let current = outgoing;
+    for (let redirects = 0; ; redirects += 1) {
+      const response = await next(current, call);
+      const location = response.headers.get('location');
+      if (current.redirect !== 'follow' || !redirectStatus.has(response.status) || location === null) return redirects === 0 ? response : markRedirected(response);
+      await discard(response);
+      if (redirects === mostRedirects) throw fetchFailed('redirect count exceeded');
+      current = redirectedTo(target(location, current.url), response.status, current, settings);
+    }
+  };
+}
+
+/** @throws TypeError for what must not be followed: no URL, another scheme than http and https, down from https, or with user and password */
+function target(location: string, from: URL): URL {
+  if (!URL.canParse(location, from.href)) throw fetchFailed('the redirect has an invalid Location');
+  const url = new URL(location, from);
+  if (url.protocol !== 'https:' && (url.protocol !== 'http:' || from.protocol === 'https:')) throw fetchFailed(`the redirect leads from ${from.protocol} to ${url.protocol}`);
+  if (url.username !== '' || url.password !== '') throw fetchFailed('the redirect has user and password in its Location');
+  if (url.hash === '') url.hash = from.hash;
+  return url;
+}
+
+function redirectedTo(url: URL, status: number, from: Outgoing, { origins, tokenHeader, secretHeaders }: RedirectSettings): Outgoing {
+  const becomesGet = status === 303 ? from.method !== 'GET' && from.method !== 'HEAD' : (status === 301 || status === 302) && from.method === 'POST';
+  const isCrossOrigin = url.origin !== from.url.origin;
+  const isSecret = (name: string): boolean => name === tokenHeader || name === 'dpop' || secretHeaders.has(name);
+  const stays = ([name]: HeaderPair): boolean =>
+    !(becomesGet && bodyHeaders.has(name)) && !(isCrossOrigin && crossOriginHeaders.has(name)) && (origins.has(url.origin) || !isSecret(name));
+  return { ...from, url, headers: from.headers.filter(stays), ...(becomesGet && { method: 'GET', body: undefined }) };
+}
+
+/** `redirected` as the platform would have it, on clones too: each hop of ours is a fetch of its own, and only the last is seen. */
+function markRedirected(response: Response): Response {
+  return Object.defineProperties(response, {
+    redirected: { value: true },
+    clone: { value: () => markRedirected(Response.prototype.clone.call(response)) },
+  });
+}

@@ -1,0 +1,50 @@
+import type { CanonicalTokenRequest, TokenRequest } from '../tokens/token-request.js';
+import { checkOptions, invalid, text, type Rule, type Rules } from '../validation.js';
+
+/** Parameters with an option of their own, or that are the library's to send. */
+const reserved: Readonly<Record<string, string>> = {
+  scope: 'use the option `scope`',
+  resource: 'use the option `resource`',
+  audience: 'use the option `audience`',
+  client_id: 'use the option `clientId` of createTokenManager',
+  client_secret: 'use the option `clientSecret` of createTokenManager',
+  ...Object.fromEntries(['grant_type', 'client_assertion', 'client_assertion_type', 'code', 'code_verifier', 'redirect_uri', 'refresh_token'].map((name) => [name, 'the library sends it'])),
+};
+
+const textOrTexts: Rule = {
+  expected: 'a string or a list of non-empty strings',
+  accepts: (value) => typeof value === 'string' || (Array.isArray(value) && value.every(text.accepts)),
+};
+
+const rules: Rules<TokenRequest> = {
+  scope: textOrTexts,
+  resource: textOrTexts,
+  audience: text,
+  parameters: {
+    expected: 'an object whose values are strings',
+    accepts: (value) => typeof value === 'object' && value !== null && !Array.isArray(value) && Object.values(value).every((member) => typeof member === 'string'),
+    secret: true,
+  },
+};
+
+/**
+ * A caller's request, checked and brought into one form; the caller's object is neither kept nor changed.
+ * @throws OAuthError `invalid_configuration`
+ */
+export function canonicalTokenRequest(where: string, request: TokenRequest): CanonicalTokenRequest {
+  checkOptions<TokenRequest>(where, request, rules);
+  const { scope = [], resource = [], audience, parameters = {} } = request;
+  for (const name of Object.keys(parameters)) {
+    const instead = Object.hasOwn(reserved, name) ? reserved[name] : undefined;
+    if (instead !== undefined) throw invalid(`${where}: \`parameters.${name}\` is reserved: ${instead}`);
+  }
+  const resources = unique([resource].flat().filter(Boolean));
+  for (const uri of resources) {
+    if (!URL.canParse(uri) || uri.includes('#')) throw invalid(`${where}: \`resource\` must be an absolute URI without a fragment (RFC 8707 section 2); received ${JSON.stringify(uri.slice(0, 100))}`);
+  }
+  return { scope: unique([scope].flat().flatMap((value) => value.split(/\s+/)).filter(Boolean)), resource: resources, audience, parameters: { ...parameters } };
+}
+
+function unique(values: readonly string[]): string[] {
+  return [...new Set(values)];
+}

@@ -1,0 +1,65 @@
+import pRetry from 'p-retry';
+import { sleep } from './deadline.js';
+
+/** How failures that may pass are repeated: full jitter, so that clients that failed together don't come back together. */
+export interface RetryOptions {
+  /** Further tries after the first. @default 2 */
+  limit?: number;
+  /** The longest first pause, in milliseconds; doubled for each further one, of which a random part is waited. @default 200 */
+  minDelay?: number;
+  /** The longest pause without a word of the server, in milliseconds. @default 5_000 */
+  maxDelay?: number;
+  /** The most that `Retry-After` (RFC 9110 section 10.2.3) may make us wait, in milliseconds. @default 60_000 */
+  maxRetryAfter?: number;
+}
+
+export type RetryPolicy = Readonly<Required<RetryOptions>>;
+
+export const defaultRetryPolicy: RetryPolicy = { limit: 2, minDelay: 200, maxDelay: 5_000, maxRetryAfter: 60_000 };
+
+export interface RetryContext {
+  readonly policy: RetryPolicy;
+  /** What a failure says: nothing, if it must not be repeated. Asked once for each. */
+  readonly repeatable: (failure: unknown) => { readonly retryAfter?: number | undefined } | undefined;
+  /** Milliseconds left. A pause that is longer fails at once. @default no limit */
+  readonly remaining?: () => number;
+  readonly signal?: AbortSignal | undefined;
+  /** The pauses don't keep the process alive. @default false */
+  readonly background?: boolean;
+}
+
+/** Calls `attempt` until it succeeds, fails for good, or the policy is exhausted; rejects with its last failure, whatever that is. */
+export async function withRetries<T>(attempt: () => Promise<T>, { policy, repeatable, remaining, signal, background }: RetryContext): Promise<T> {
+  let failure: unknown;
+  const pauseOrFail = async (attemptNumber: number): Promise<void> => {
+    const hint = attemptNumber > policy.limit ? undefined : repeatable(failure);
+    const pause = hint && pauseBefore(attemptNumber, hint.retryAfter, policy);
+    if (pause === undefined || (remaining !== undefined && pause >= remaining())) throw failure;
+    await sleep(pause, { signal, background: background ?? false });
+  };
+  try {
+    return await pRetry(async () => attempt().catch((thrown: unknown) => { throw (failure = thrown); }), {
+      retries: policy.limit,
+      minTimeout: 0,
+      // p-retry's own pauses know neither full jitter nor Retry-After.
+      onFailedAttempt: async ({ attemptNumber }) => pauseOrFail(attemptNumber).catch((thrown: unknown) => { throw (failure = thrown); }),
+    });
+  } catch {
+    throw failure;
+  }
+}
+
+/** Milliseconds before the attempt that follows attempt number `attemptNumber`. */
+export function pauseBefore(attemptNumber: number, retryAfter: number | undefined, policy: RetryPolicy): number {
+  const jittered = Math.random() * Math.min(policy.maxDelay, policy.minDelay * 2 ** (attemptNumber - 1));
+  return Math.max(jittered, Math.min(retryAfter ?? 0, policy.maxRetryAfter));
+}
+
+/** `Retry-After` of an answer in milliseconds: seconds or an HTTP date (RFC 9110 section 10.2.3). */
+export function retryAfterOf(headers: Headers, now: number): number | undefined {
+  const value = headers.get('retry-after')?.trim();
+  if (value === undefined || value === '') return undefined;
+  if (/^\d+$/.test(value)) return Number(value) * 1_000;
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+}

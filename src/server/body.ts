@@ -1,0 +1,27 @@
+import { OAuthError } from '../errors.js';
+
+/** The most that an answer of the authorization server may hold, after inflation. */
+const limit = 1024 * 1024;
+
+/** The body as text, cut off with an error past the limit. Nothing of an answer that is too large is kept. */
+export async function readBody(response: Response, what: string): Promise<string> {
+  if (response.body === null) return '';
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return Buffer.concat(chunks).toString('utf8');
+    size += value.byteLength;
+    if (size > limit) {
+      await discard(reader);
+      throw new OAuthError('invalid_response', `${what} answered with more than ${limit} bytes`, { status: response.status });
+    }
+    chunks.push(value);
+  }
+}
+
+/** Lets go of a body that nobody will read: unread, it would hold its connection. */
+export async function discard(body: Pick<ReadableStream, 'cancel'> | null): Promise<void> {
+  await body?.cancel().catch(() => undefined);
+}

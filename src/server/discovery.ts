@@ -1,0 +1,109 @@
+import { orAbort, deadlineIn } from '../deadline.js';
+import { OAuthError } from '../errors.js';
+import { retryAfterOf } from '../retry.js';
+import { isSecure } from '../secure-url.js';
+import type { Clock } from '../clock.js';
+import { send, type Transport } from '../transport.js';
+import { discard, readBody } from './body.js';
+import type { AuthorizationServerMetadata } from './metadata.js';
+import { isPassing } from './token-error.js';
+
+export interface DiscoveryOptions {
+  readonly issuer: string | URL;
+  readonly transport: Transport;
+  /** Milliseconds for one discovery, both documents included. */
+  readonly timeout: number;
+  readonly clock: Clock;
+  readonly allowInsecureRequests: boolean;
+}
+
+/**
+ * Finds the metadata of an issuer: OpenID Connect Discovery section 4 first, then RFC 8414 section 3. The document is kept for as long as
+ * this function lives; a failure is not. All who ask at the same time share one request.
+ */
+export function createDiscovery(options: DiscoveryOptions): (signal: AbortSignal) => Promise<AuthorizationServerMetadata> {
+  let found: Promise<AuthorizationServerMetadata> | undefined;
+  return async (signal) => {
+    found ??= discover(options).catch((thrown: unknown) => {
+      found = undefined;
+      throw thrown;
+    });
+    return orAbort(found, signal);
+  };
+}
+
+/** The identifier as the user wrote it; a `URL` can't say whether it had a bare slash at its end, so both forms are meant. */
+export function issuerIdentifiers(issuer: string | URL): readonly [string, ...string[]] {
+  if (typeof issuer === 'string') return [issuer];
+  return issuer.pathname === '/' ? [issuer.origin, issuer.href] : [issuer.href];
+}
+
+async function discover({ issuer, transport, timeout, clock, allowInsecureRequests }: DiscoveryOptions): Promise<AuthorizationServerMetadata> {
+  const deadline = deadlineIn(timeout, `Discovery of ${String(issuer)} took longer than ${timeout} ms (option \`timeout\`)`);
+  const misses: Miss[] = [];
+  try {
+    for (const url of locations(new URL(issuer))) {
+      const document = await fetchDocument(url, transport, deadline.signal, clock.now());
+      if ('metadata' in document) return validated(document.metadata, url, issuerIdentifiers(issuer), allowInsecureRequests);
+      misses.push(document);
+    }
+  } finally {
+    deadline.clear();
+  }
+  const { status, retryAfter } = misses.find((miss) => isPassing(miss.status)) ?? misses[0] ?? { status: 0, retryAfter: undefined };
+  throw new OAuthError('discovery_failed', `No metadata of ${String(issuer)}: ${misses.map(({ url, reason }) => `${url} ${reason}`).join('; ')}. Check the option \`issuer\`, or pass the metadata as \`server\``, {
+    status,
+    retryable: isPassing(status),
+    retryAfter,
+  });
+}
+
+/** The two well-known places. A slash at the end of the issuer is dropped before the suffix, and only there; the rest of the path stays as it is. */
+function locations({ origin, pathname }: URL): string[] {
+  const path = pathname.replace(/\/$/, '');
+  return [`${origin}${path}/.well-known/openid-configuration`, `${origin}/.well-known/oauth-authorization-server${path}`];
+}
+
+interface Miss {
+  readonly url: string;
+  readonly status: number;
+  readonly reason: string;
+  readonly retryAfter?: number | undefined;
+}
+
+async function fetchDocument(url: string, transport: Transport, signal: AbortSignal, now: number): Promise<{ metadata: Record<string, unknown> } | Miss> {
+  try {
+    const response = await send(url, { headers: { accept: 'application/json' }, redirect: 'manual', signal }, transport);
+    const { status } = response;
+    if (status !== 200) {
+      await discard(response.body);
+      return { url, status, reason: `answered with HTTP ${status}${status > 299 && status < 400 ? ', a redirect, which is not followed' : ''}`, retryAfter: retryAfterOf(response.headers, now) };
+    }
+    const metadata = parseObject(await readBody(response, 'The discovery endpoint'));
+    return metadata === undefined ? { url, status, reason: 'answered with something else than a JSON object' } : { metadata };
+  } catch (thrown) {
+    if (thrown instanceof OAuthError) throw thrown;
+    signal.throwIfAborted();
+    throw new OAuthError('server_unreachable', `${url} could not be reached`, { retryable: true, cause: thrown });
+  }
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value as Record<string, unknown> : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** RFC 8414 section 3.3: the issuer in the document must be the configured one, character by character. */
+function validated(metadata: Record<string, unknown>, url: string, identifiers: readonly string[], allowInsecureRequests: boolean): AuthorizationServerMetadata {
+  const { issuer, token_endpoint: tokenEndpoint } = metadata;
+  if (typeof issuer !== 'string' || !identifiers.includes(issuer)) {
+    throw new OAuthError('discovery_failed', `${url} is the metadata of another issuer: ${typeof issuer === 'string' ? JSON.stringify(issuer.slice(0, 200)) : 'none'} instead of ${JSON.stringify(identifiers[0])}. Set the option \`issuer\` to the server's exact spelling`);
+  }
+  if (typeof tokenEndpoint !== 'string' || !URL.canParse(tokenEndpoint)) throw new OAuthError('discovery_failed', `${url} names no token_endpoint that is a URL`);
+  if (!isSecure(new URL(tokenEndpoint), allowInsecureRequests)) throw new OAuthError('discovery_failed', `${url} names a token_endpoint that is not https; http is for loopback only, with \`allowInsecureRequests\``);
+  return Object.freeze({ ...metadata, issuer, token_endpoint: tokenEndpoint });
+}

@@ -1,0 +1,65 @@
+import { readExpiresIn } from './expires-in.js';
+
+/** The answer of a token endpoint as it came: nothing in it is trusted yet. */
+export interface TokenAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  /** The members of the body; undefined where it's neither a JSON object nor a form. */
+  readonly members: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** What it says, before any of it is judged. */
+export interface TokenMembers {
+  readonly accessToken: unknown;
+  readonly tokenType: unknown;
+  /** Seconds. */
+  readonly expiresIn: number | undefined;
+  readonly scope: string | undefined;
+  readonly refreshToken: string | undefined;
+  readonly idToken: string | undefined;
+  readonly parameters: Readonly<Record<string, unknown>>;
+}
+
+/** A JSON object, or a form where the text is no JSON: some servers answer so, whatever their content type says. */
+export function parseMembers(body: string, contentType: string | null): Record<string, unknown> | undefined {
+  try {
+    const parsed: unknown = JSON.parse(body);
+    return typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed) ? parsed as Record<string, unknown> : undefined;
+  } catch {
+    const isForm = contentType?.toLowerCase().startsWith('application/x-www-form-urlencoded') === true || /^(\w+=[^&<>\s]*&)*(access_token|error)=/.test(body);
+    return isForm ? Object.fromEntries(new URLSearchParams(body)) : undefined;
+  }
+}
+
+export function readMembers(members: Readonly<Record<string, unknown>>): TokenMembers {
+  const { access_token, token_type, expires_in, scope, refresh_token, id_token, ...others } = members;
+  const tokens = [access_token, refresh_token, id_token].filter((token) => nonEmptyText(token) !== undefined);
+  return {
+    accessToken: access_token,
+    tokenType: token_type,
+    expiresIn: readExpiresIn(expires_in),
+    scope: Array.isArray(scope) ? scope.filter((value) => typeof value === 'string').join(' ') : typeof scope === 'string' ? scope : undefined,
+    refreshToken: nonEmptyText(refresh_token),
+    idToken: nonEmptyText(id_token),
+    parameters: withoutTokens(others, tokens) as Record<string, unknown>,
+  };
+}
+
+function nonEmptyText(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+/** Deeper than any server nests; beyond it nothing is kept. */
+const deepest = 32;
+
+/** A copy without members that equal a token, at any depth, and without `__proto__`, which a careless merge of the caller would follow. */
+function withoutTokens(value: unknown, tokens: readonly unknown[], depth = 0): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  const kept = (member: unknown): boolean => !tokens.includes(member) && (depth < deepest || typeof member !== 'object');
+  if (Array.isArray(value)) return value.filter(kept).map((member) => withoutTokens(member, tokens, depth + 1));
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([name, member]) => name !== '__proto__' && kept(member))
+      .map(([name, member]) => [name, withoutTokens(member, tokens, depth + 1)]),
+  );
+}

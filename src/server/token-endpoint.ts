@@ -1,0 +1,40 @@
+import { momentOf, type Clock, type Moment } from '../clock.js';
+import { OAuthError } from '../errors.js';
+import { send, type Transport, type TransportInit } from '../transport.js';
+import { discard, readBody } from './body.js';
+import { parseMembers, type TokenAnswer } from './token-answer.js';
+
+export interface TokenExchange {
+  readonly answer: TokenAnswer;
+  /** When the request left. */
+  readonly sentAt: Moment;
+}
+
+/** One request to the token endpoint and its whole answer: no redirect is followed, no body is read past the limit. */
+export async function exchangeWithTokenEndpoint(url: string, init: TransportInit & { signal: AbortSignal }, transport: Transport, clock: Clock): Promise<TokenExchange> {
+  try {
+    const sentAt = momentOf(clock);
+    const response = await send(url, { ...init, redirect: 'manual' }, transport);
+    return { answer: await readAnswer(response), sentAt };
+  } catch (thrown) {
+    if (thrown instanceof OAuthError) throw thrown;
+    init.signal.throwIfAborted();
+    throw new OAuthError('server_unreachable', `The token endpoint ${withoutQuery(url)} could not be reached`, { retryable: true, cause: thrown });
+  }
+}
+
+async function readAnswer(response: Response): Promise<TokenAnswer> {
+  const { status, headers } = response;
+  if (status > 299 && status < 400) {
+    await discard(response.body);
+    return { status, headers, members: undefined };
+  }
+  const body = await readBody(response, 'The token endpoint');
+  return { status, headers, members: parseMembers(body, headers.get('content-type')) };
+}
+
+/** Some servers have a key in the query of their endpoint. */
+function withoutQuery(url: string): string {
+  const { origin, pathname } = new URL(url);
+  return origin + pathname;
+}

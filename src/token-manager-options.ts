@@ -1,0 +1,175 @@
+import type { Dispatcher } from 'undici';
+import type { KeyvLike } from './cache/keyv-like.js';
+import { decodeKey } from './cache/sealing.js';
+import { systemClock, type Clock } from './clock.js';
+import { defaultRetryPolicy, type RetryOptions, type RetryPolicy } from './retry.js';
+import { isSecure } from './secure-url.js';
+import type { ClientAuthentication } from './server/client-authentication/client-authentication.js';
+import type { ClientSecret } from './server/client-authentication/client-secret.js';
+import type { AuthorizationServerMetadata } from './server/metadata.js';
+import { defaultRefreshPolicy, type RefreshPolicy } from './tokens/lifetime.js';
+import { checkOptions, count, duration, flag, having, invalid, positiveCount, positiveDuration, shapeOf, text, type Rule, type Rules } from './validation.js';
+
+/** One of `issuer` and `server` is required, and `clientId`. Every duration is in milliseconds. */
+export interface TokenManagerOptions {
+  /**
+   * The issuer identifier, spelled exactly as the server spells it; its metadata is discovered on first use: OpenID Connect Discovery, then RFC 8414.
+   * https only; http to loopback with `allowInsecureRequests`.
+   */
+  issuer?: string | URL;
+  /** The metadata itself, in the names of RFC 8414, for servers without discovery. At least `token_endpoint`. */
+  server?: AuthorizationServerMetadata;
+  /** The client identifier (RFC 6749 section 2.2). */
+  clientId: string;
+  /**
+   * The client secret (RFC 6749 section 2.3.1), or a function that gives it, now or later. A function is asked on first use and again after
+   * `invalid_client`: secrets rotate. It is sent by the method that the server lists, Basic where it lists none. Without a secret the client is a public one.
+   */
+  clientSecret?: ClientSecret;
+  /** How the client authenticates, where it's not by `clientSecret`: `clientSecretBasic(..)`, `clientSecretPost(..)`, `none()`. */
+  clientAuthentication?: ClientAuthentication;
+  /** A second tier behind memory, which other processes and the next start may share: any Keyv. @default memory only */
+  store?: KeyvLike;
+  /**
+   * Keys that seal what goes into the store (AES-256-GCM): 32 bytes each, in base64url or hex. The first seals, all open. Required with a store;
+   * `false` says aloud that tokens are stored in the clear.
+   */
+  encryptionKeys?: string[] | false;
+  /** The most tokens that are kept in memory; the least recently used go first. @default 10_000 */
+  maxEntries?: number;
+  /** A token is waited for when less than this is left, at most a tenth of its lifetime. @default 30_000 */
+  expirySkew?: number;
+  /** A token is renewed in the background when less than this is left, at most a fifth of its lifetime; 0 turns that off. @default 300_000 */
+  refreshAhead?: number;
+  /** The lifetime of a token whose server names none. @default 3_600_000 */
+  assumedLifetime?: number;
+  /** The most that one `getToken` or one discovery takes, retries included; a call of the store gets a quarter of it and at most 1,000. @default 10_000 */
+  timeout?: number;
+  /** How token requests that failed in a way that may pass are repeated. */
+  retry?: RetryOptions;
+  /** The undici dispatcher for requests to the authorization server, e.g. a `ProxyAgent`. @default the global one if one was set, else an `Agent` of the library's own */
+  dispatcher?: Dispatcher;
+  /** The source of time, for tests. @default the system's */
+  clock?: Clock;
+  /** Allows http to loopback: 127.0.0.0/8, ::1 and localhost. @default false */
+  allowInsecureRequests?: boolean;
+}
+
+/** The same with every default filled in. */
+export interface TokenManagerSettings extends Pick<TokenManagerOptions, 'clientId' | 'clientSecret' | 'clientAuthentication' | 'store' | 'dispatcher'> {
+  /** Where the metadata comes from: an issuer to be discovered, or the metadata itself. */
+  readonly authority: { readonly issuer: string | URL } | { readonly server: AuthorizationServerMetadata };
+  readonly encryptionKeys: readonly Uint8Array[];
+  readonly maxEntries: number;
+  readonly refreshPolicy: RefreshPolicy;
+  readonly assumedLifetime: number;
+  readonly timeout: number;
+  readonly storeTimeout: number;
+  readonly retry: RetryPolicy;
+  readonly clock: Clock;
+  readonly allowInsecureRequests: boolean;
+}
+
+export const retryRules: Rules<RetryOptions> = { limit: count, minDelay: duration, maxDelay: duration, maxRetryAfter: duration };
+
+export const dispatcherRule: Rule = having('dispatch');
+
+const rules: Rules<TokenManagerOptions> = {
+  issuer: { expected: 'a URL', accepts: (value) => value instanceof URL || (typeof value === 'string' && URL.canParse(value)) },
+  server: { expected: 'an object with the metadata of the authorization server (RFC 8414)', accepts: (value) => typeof value === 'object' && value !== null && !Array.isArray(value) },
+  clientId: text,
+  clientSecret: { expected: 'a non-empty string, or a function that returns one', accepts: (value) => text.accepts(value) || typeof value === 'function', secret: true },
+  clientAuthentication: { expected: 'made by clientSecretBasic(), clientSecretPost() or none()', accepts: having('authenticate').accepts, secret: true },
+  store: having('get', 'set', 'delete'),
+  encryptionKeys: {
+    expected: 'a list of keys of 32 bytes each, in base64url or hex, or false',
+    accepts: (value) => value === false || (Array.isArray(value) && value.length > 0 && value.every((key) => typeof key === 'string' && decodeKey(key) !== undefined)),
+    secret: true,
+  },
+  maxEntries: positiveCount,
+  expirySkew: duration,
+  refreshAhead: duration,
+  assumedLifetime: positiveDuration,
+  timeout: positiveDuration,
+  retry: { expected: 'an object', accepts: (value) => typeof value === 'object' && value !== null },
+  dispatcher: dispatcherRule,
+  clock: having('now', 'monotonic'),
+  allowInsecureRequests: flag,
+};
+
+const newKey = "make one with `node -p \"crypto.randomBytes(32).toString('base64url')\"`";
+
+/**
+ * Checks everything that can be checked before the first request.
+ * @throws OAuthError `invalid_configuration`, naming the option, the rule and what was received
+ */
+export function tokenManagerSettings(options: TokenManagerOptions): TokenManagerSettings {
+  const where = 'createTokenManager';
+  checkOptions<TokenManagerOptions>(where, options, rules);
+  checkOptions<RetryOptions>(`${where}: retry`, options.retry ?? {}, retryRules);
+  const { clientId, issuer, server, clientSecret, clientAuthentication, store, encryptionKeys, dispatcher, allowInsecureRequests = false, timeout = 10_000, clock = systemClock } = options;
+  if (!text.accepts(clientId)) throw invalid(`${where}: \`clientId\` is required`);
+  const authority = checkedAuthority(where, issuer, server, allowInsecureRequests);
+  if (clientSecret !== undefined && clientAuthentication !== undefined) throw invalid(`${where}: one of \`clientSecret\` and \`clientAuthentication\`; received both. Pass the secret to the latter`);
+  if (store !== undefined && encryptionKeys === undefined) {
+    throw invalid(`${where}: \`encryptionKeys\` is required with a \`store\` of your own: ${newKey}, or pass false to store tokens in the clear`);
+  }
+  return {
+    authority,
+    clientId,
+    ...(clientSecret !== undefined && { clientSecret }),
+    ...(clientAuthentication !== undefined && { clientAuthentication }),
+    ...(store !== undefined && { store }),
+    ...(dispatcher !== undefined && { dispatcher }),
+    encryptionKeys: (encryptionKeys === false ? [] : encryptionKeys ?? []).flatMap((key) => decodeKey(key) ?? []),
+    maxEntries: options.maxEntries ?? 10_000,
+    refreshPolicy: { expirySkew: options.expirySkew ?? defaultRefreshPolicy.expirySkew, refreshAhead: options.refreshAhead ?? defaultRefreshPolicy.refreshAhead },
+    assumedLifetime: options.assumedLifetime ?? 3_600_000,
+    timeout,
+    storeTimeout: Math.min(timeout / 4, 1_000),
+    retry: retryPolicy(options.retry),
+    clock,
+    allowInsecureRequests,
+  };
+}
+
+/** The defaults, where an option is absent or undefined. */
+export function retryPolicy({ limit, minDelay, maxDelay, maxRetryAfter }: RetryOptions = {}): RetryPolicy {
+  return {
+    limit: limit ?? defaultRetryPolicy.limit,
+    minDelay: minDelay ?? defaultRetryPolicy.minDelay,
+    maxDelay: maxDelay ?? defaultRetryPolicy.maxDelay,
+    maxRetryAfter: maxRetryAfter ?? defaultRetryPolicy.maxRetryAfter,
+  };
+}
+
+function checkedAuthority(where: string, issuer: string | URL | undefined, server: AuthorizationServerMetadata | undefined, allowInsecureRequests: boolean): TokenManagerSettings['authority'] {
+  if (issuer !== undefined && server !== undefined) throw invalid(`${where}: one of \`issuer\` and \`server\`; received both`);
+  if (issuer !== undefined) {
+    checkIssuer(where, issuer, allowInsecureRequests);
+    return { issuer };
+  }
+  if (server === undefined) throw invalid(`${where}: one of \`issuer\` and \`server\` is required: \`issuer\` for a server with discovery, \`server\` for one without`);
+  checkServer(where, server, allowInsecureRequests);
+  return { server: Object.freeze({ ...server }) };
+}
+
+function checkIssuer(where: string, issuer: string | URL, allowInsecureRequests: boolean): void {
+  const url = new URL(issuer);
+  checkSecure(where, 'issuer', url, allowInsecureRequests);
+  if (url.search !== '' || url.hash !== '') throw invalid(`${where}: \`issuer\` must have no query and no fragment (RFC 8414 section 2); received ${shapeOf(url)}`);
+}
+
+function checkServer(where: string, { issuer, token_endpoint: tokenEndpoint }: AuthorizationServerMetadata, allowInsecureRequests: boolean): void {
+  if (issuer !== undefined && typeof issuer !== 'string') throw invalid(`${where}: \`server.issuer\` must be a string; received ${shapeOf(issuer)}`);
+  if (typeof tokenEndpoint !== 'string' || !URL.canParse(tokenEndpoint)) throw invalid(`${where}: \`server.token_endpoint\` must be a URL; received ${shapeOf(tokenEndpoint)}`);
+  checkSecure(where, 'server.token_endpoint', new URL(tokenEndpoint), allowInsecureRequests);
+}
+
+/** Shared by everything that takes a URL to which secrets are sent. */
+export function checkSecure(where: string, option: string, url: URL, allowInsecureRequests: boolean): void {
+  if (url.username !== '' || url.password !== '') throw invalid(`${where}: \`${option}\` must not hold user and password`);
+  if (!isSecure(url, allowInsecureRequests)) {
+    throw invalid(`${where}: \`${option}\` must be https; received ${shapeOf(url.origin)}. http is for loopback only, with \`allowInsecureRequests: true\``);
+  }
+}

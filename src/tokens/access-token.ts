@@ -1,0 +1,74 @@
+import { inspect } from 'node:util';
+
+/**
+ * An access token (RFC 6749 section 1.4): frozen data. Its value is not enumerable; `util.inspect` and `JSON.stringify` show all but it.
+ */
+export interface AccessToken {
+  /** The token itself. */
+  readonly value: string;
+  /** How it is sent (RFC 6749 section 7.1), in canonical spelling whatever the server's case. */
+  readonly type: 'Bearer' | 'DPoP';
+  /** Milliseconds since the epoch; absent if the server named no lifetime. */
+  readonly expiresAt?: number;
+  /** The granted scope, separated by spaces; the requested one where the server names none (RFC 6749 section 5.1). */
+  readonly scope?: string;
+  /** Other members of the token response, e.g. `instance_url`. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+}
+
+/** What became of a token: told by those who send it to the one who keeps it. */
+export interface TokenObserver {
+  accepted(): void;
+  refusedBy(status: number, origin: string): void;
+}
+
+export interface IssuedTokenFields {
+  readonly value: string;
+  readonly type: AccessToken['type'];
+  readonly expiresAt: number | undefined;
+  readonly scope: string | undefined;
+  readonly parameters: Readonly<Record<string, unknown>>;
+}
+
+/** An access token of ours. The value is a private field: nothing that walks an object's properties can come across it. */
+export class IssuedToken implements AccessToken {
+  readonly #value: string;
+  readonly #observer: TokenObserver | undefined;
+  readonly type: 'Bearer' | 'DPoP';
+  declare readonly expiresAt?: number;
+  declare readonly scope?: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+
+  constructor({ value, type, expiresAt, scope, parameters }: IssuedTokenFields, observer?: TokenObserver) {
+    this.#value = value;
+    this.#observer = observer;
+    this.type = type;
+    if (expiresAt !== undefined) this.expiresAt = expiresAt;
+    if (scope !== undefined) this.scope = scope;
+    this.parameters = deepFreeze(parameters);
+    Object.freeze(this);
+  }
+
+  get value(): string {
+    return this.#value;
+  }
+
+  /** The observer of a token, if it is one of ours. */
+  static observerOf(token: AccessToken): TokenObserver | undefined {
+    return #observer in token ? token.#observer : undefined;
+  }
+}
+
+Object.defineProperty(IssuedToken.prototype, inspect.custom, {
+  value(this: IssuedToken): unknown {
+    return Object.assign({ value: '[redacted]' }, this);
+  },
+});
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    Object.values(value).forEach(deepFreeze);
+  }
+  return value;
+}

@@ -1,0 +1,44 @@
+import { createHash } from 'node:crypto';
+import type { CanonicalTokenRequest } from './token-request.js';
+
+/** Everything that changes the token that is issued. Two requests share a cache entry only if all of it is equal. */
+export interface TokenIdentity {
+  /** The issuer, or the token endpoint of a server that names none. */
+  readonly server: string;
+  readonly clientId: string;
+  /** How the client proves who it is: a method, never a secret. */
+  readonly clientAuthentication: string;
+  readonly grant: string;
+  readonly request: CanonicalTokenRequest;
+}
+
+/** Raised whenever the meaning of a stored entry changes, so that two versions of the library never read each other's. */
+const schemaVersion = '1';
+
+/**
+ * SHA-256 over a canonical tuple in which every atom carries its length: `a` + `b:c` can't be mistaken for `a:b` + `c`.
+ * Scopes and resources are sets, so they are sorted.
+ */
+export function cacheKey({ server, clientId, clientAuthentication, grant, request }: TokenIdentity): string {
+  const parameters = Object.entries(request.parameters).sort(([a], [b]) => (a < b ? -1 : 1));
+  const tuple = [
+    atom(schemaVersion),
+    atom(server),
+    atom(clientId),
+    atom(clientAuthentication),
+    atom(grant),
+    list([...request.scope].sort()),
+    list([...request.resource].sort()),
+    list(request.audience === undefined ? [] : [request.audience]),
+    list(parameters.flat()),
+  ];
+  return createHash('sha256').update(tuple.join('')).digest('base64url');
+}
+
+function atom(text: string): string {
+  return `${Buffer.byteLength(text)}:${text}`;
+}
+
+function list(texts: readonly string[]): string {
+  return `${texts.length}[${texts.map(atom).join('')}`;
+}
