@@ -35,12 +35,18 @@ export function deadlineIn(milliseconds: number, message: string): Deadline {
  * As long as somebody waits the process stays alive, though none of the timers behind the work would keep it.
  */
 export async function waitFor<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
-  const aliveness = setInterval(() => undefined, longestDelay);
+  const letGo = keepAlive();
   try {
     return await orAbort(work, signal);
   } finally {
-    clearInterval(aliveness);
+    letGo();
   }
+}
+
+/** Keeps the process alive until the returned function is called. */
+export function keepAlive(): () => void {
+  const timer = setInterval(() => undefined, longestDelay);
+  return () => { clearInterval(timer); };
 }
 
 /** The outcome of `work`, or the reason of `signal` if that is aborted first. */

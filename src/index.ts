@@ -15,5 +15,5 @@ export type { AuthorizationServerMetadata } from './server/metadata.js';
 export type { KeyvLike } from './cache/keyv-like.js';
 export { OAuthError, type OAuthErrorCode, type OAuthErrorDetails } from './errors.js';
 export type { TokenEvents } from './events.js';
-export type { RetryOptions } from './retry.js';
+export type { RetryOptions } from './retry-options.js';
 export type { Clock } from './clock.js';

@@ -2,13 +2,13 @@ import type { Dispatcher } from 'undici';
 import type { KeyvLike } from './cache/keyv-like.js';
 import { decodeKey } from './cache/sealing.js';
 import { systemClock, type Clock } from './clock.js';
-import { defaultRetryPolicy, type RetryOptions, type RetryPolicy } from './retry.js';
-import { isSecure } from './secure-url.js';
+import { retryPolicy, retryRules, type RetryOptions, type RetryPolicy } from './retry-options.js';
+import { checkSecure } from './secure-url.js';
 import type { ClientAuthentication } from './server/client-authentication/client-authentication.js';
 import type { ClientSecret } from './server/client-authentication/client-secret.js';
 import type { AuthorizationServerMetadata } from './server/metadata.js';
 import { defaultRefreshPolicy, type RefreshPolicy } from './tokens/lifetime.js';
-import { checkOptions, count, duration, flag, having, invalid, positiveCount, positiveDuration, shapeOf, text, type Rule, type Rules } from './validation.js';
+import { checkOptions, duration, flag, having, invalid, positiveCount, positiveDuration, shapeOf, text, type Rules } from './validation.js';
 
 /** One of `issuer` and `server` is required, and `clientId`. Every duration is in milliseconds. */
 export interface TokenManagerOptions {
@@ -70,10 +70,6 @@ export interface TokenManagerSettings extends Pick<TokenManagerOptions, 'clientI
   readonly allowInsecureRequests: boolean;
 }
 
-export const retryRules: Rules<RetryOptions> = { limit: count, minDelay: duration, maxDelay: duration, maxRetryAfter: duration };
-
-export const dispatcherRule: Rule = having('dispatch');
-
 const rules: Rules<TokenManagerOptions> = {
   issuer: { expected: 'a URL', accepts: (value) => value instanceof URL || (typeof value === 'string' && URL.canParse(value)) },
   server: { expected: 'an object with the metadata of the authorization server (RFC 8414)', accepts: (value) => typeof value === 'object' && value !== null && !Array.isArray(value) },
@@ -92,7 +88,7 @@ const rules: Rules<TokenManagerOptions> = {
   assumedLifetime: positiveDuration,
   timeout: positiveDuration,
   retry: { expected: 'an object', accepts: (value) => typeof value === 'object' && value !== null },
-  dispatcher: dispatcherRule,
+  dispatcher: having('dispatch'),
   clock: having('now', 'monotonic'),
   allowInsecureRequests: flag,
 };
@@ -133,16 +129,6 @@ export function tokenManagerSettings(options: TokenManagerOptions): TokenManager
   };
 }
 
-/** The defaults, where an option is absent or undefined. */
-export function retryPolicy({ limit, minDelay, maxDelay, maxRetryAfter }: RetryOptions = {}): RetryPolicy {
-  return {
-    limit: limit ?? defaultRetryPolicy.limit,
-    minDelay: minDelay ?? defaultRetryPolicy.minDelay,
-    maxDelay: maxDelay ?? defaultRetryPolicy.maxDelay,
-    maxRetryAfter: maxRetryAfter ?? defaultRetryPolicy.maxRetryAfter,
-  };
-}
-
 function checkedAuthority(where: string, issuer: string | URL | undefined, server: AuthorizationServerMetadata | undefined, allowInsecureRequests: boolean): TokenManagerSettings['authority'] {
   if (issuer !== undefined && server !== undefined) throw invalid(`${where}: one of \`issuer\` and \`server\`; received both`);
   if (issuer !== undefined) {
@@ -164,12 +150,4 @@ function checkServer(where: string, { issuer, token_endpoint: tokenEndpoint }: A
   if (issuer !== undefined && typeof issuer !== 'string') throw invalid(`${where}: \`server.issuer\` must be a string; received ${shapeOf(issuer)}`);
   if (typeof tokenEndpoint !== 'string' || !URL.canParse(tokenEndpoint)) throw invalid(`${where}: \`server.token_endpoint\` must be a URL; received ${shapeOf(tokenEndpoint)}`);
   checkSecure(where, 'server.token_endpoint', new URL(tokenEndpoint), allowInsecureRequests);
-}
-
-/** Shared by everything that takes a URL to which secrets are sent. */
-export function checkSecure(where: string, option: string, url: URL, allowInsecureRequests: boolean): void {
-  if (url.username !== '' || url.password !== '') throw invalid(`${where}: \`${option}\` must not hold user and password`);
-  if (!isSecure(url, allowInsecureRequests)) {
-    throw invalid(`${where}: \`${option}\` must be https; received ${shapeOf(url.origin)}. http is for loopback only, with \`allowInsecureRequests: true\``);
-  }
 }

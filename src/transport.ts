@@ -22,6 +22,11 @@ export async function send(target: string | Request, init: TransportInit, transp
   return fetch(target, (chosen === undefined ? init : { ...init, dispatcher: chosen }) as unknown as RequestInit);
 }
 
+/** Lets go of a response that nobody will read: unread, its body would hold the connection. */
+export async function discard(response: Response): Promise<void> {
+  await response.body?.cancel().catch(() => undefined);
+}
+
 const platformFetch = globalThis.fetch;
 const globalDispatcher = Symbol.for('undici.globalDispatcher.1');
 let nodeDefault: unknown;

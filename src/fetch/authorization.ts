@@ -2,10 +2,11 @@ import { orAbort } from '../deadline.js';
 import { OAuthError } from '../errors.js';
 import { IssuedToken, type AccessToken } from '../tokens/access-token.js';
 import type { TokenSource } from '../tokens/token-source.js';
+import { discard } from '../transport.js';
 import { challenges } from './challenge.js';
 import type { FetchSettings } from './fetch-options.js';
 import type { Outgoing } from './outgoing.js';
-import { discard, type Call, type Exchange } from './send.js';
+import type { Call, Exchange } from './send.js';
 
 type AuthorizationSettings = Pick<FetchSettings, 'origins' | 'replay' | 'rejectedStatus' | 'tokenHeader' | 'tokenScheme'>;
 

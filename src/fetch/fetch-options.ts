@@ -1,6 +1,6 @@
 import type { Dispatcher } from 'undici';
-import type { RetryOptions, RetryPolicy } from '../retry.js';
-import { checkSecure, dispatcherRule, retryPolicy, retryRules } from '../token-manager-options.js';
+import { retryPolicy, retryRules, type RetryOptions, type RetryPolicy } from '../retry-options.js';
+import { checkSecure } from '../secure-url.js';
 import { callable, checkOptions, flag, having, invalid, positiveDuration, shapeOf, texts, type Rule, type Rules } from '../validation.js';
 
 /** At least one of `baseUrl` and `origins` is required: a token only goes where it was meant to go. */
@@ -64,7 +64,7 @@ const rules: Rules<FetchOptions> = {
   secretHeaders: { expected: 'a list of header names', accepts: (value) => Array.isArray(value) && value.every(headerName.accepts) },
   timeout: positiveDuration,
   allowInsecureRequests: flag,
-  dispatcher: dispatcherRule,
+  dispatcher: having('dispatch'),
   fetch: callable,
 };
 

@@ -64,7 +64,7 @@ const members = ['method', 'headers', 'body', 'redirect', 'signal', 'referrer', 
 /** An init may inherit its members, as a `Request` does. */
 function plain(init: CallInit | undefined | null): CallInit {
   if (init === undefined || init === null || isPlain(init)) return init ?? {};
-  return Object.fromEntries(members.map((name) => [name, (init as Record<string, unknown>)[name]]).filter(([, value]) => value !== undefined));
+  return Object.fromEntries(members.map((name) => [name, (init as Record<string, unknown>)[name]]).filter(([, value]) => value !== undefined)) as CallInit;
 }
 
 function fromSimple(url: URL, init: CallInit | null | undefined): Outgoing {

@@ -1,6 +1,7 @@
+import { discard } from '../transport.js';
 import type { FetchSettings } from './fetch-options.js';
 import type { HeaderPair, Outgoing } from './outgoing.js';
-import { discard, fetchFailed, type Exchange } from './send.js';
+import { fetchFailed, type Exchange } from './send.js';
 
 const mostRedirects = 20;
 const redirectStatus = new Set([301, 302, 303, 307, 308]);

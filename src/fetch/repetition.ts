@@ -1,6 +1,7 @@
 import { retryAfterOf, withRetries } from '../retry.js';
+import { discard } from '../transport.js';
 import type { FetchSettings } from './fetch-options.js';
-import { discard, type Exchange } from './send.js';
+import type { Exchange } from './send.js';
 
 const passingStatus = new Set([429, 502, 503, 504]);
 

@@ -42,8 +42,3 @@ export function hasHeader(headers: readonly HeaderPair[], name: string): boolean
 export function fetchFailed(reason: string): TypeError {
   return new TypeError('fetch failed', { cause: new Error(reason) });
 }
-
-/** Lets go of a response that nobody will read: unread, its body would hold the connection. */
-export async function discard(response: Response): Promise<void> {
-  await response.body?.cancel().catch(() => undefined);
-}

@@ -1,4 +1,4 @@
-import { deadlineIn, type Deadline } from '../deadline.js';
+import { deadlineIn, keepAlive, type Deadline } from '../deadline.js';
 
 /** The caller's signal and a time limit as one signal. */
 export interface TimeLimit {
@@ -17,7 +17,7 @@ const unreachable = new FinalizationRegistry<() => void>((letGo) => { letGo(); }
 export function timeLimit(milliseconds: number, signal: AbortSignal | undefined): TimeLimit {
   const deadline: Deadline = deadlineIn(milliseconds, `No response within ${milliseconds} ms (option \`timeout\` of createFetch)`);
   // A caller waits, so the process has to.
-  const aliveness = setInterval(() => undefined, 2 ** 31 - 1);
+  const letProcessEnd = keepAlive();
   const controller = new AbortController();
   const onDeadline = (): void => { controller.abort(deadline.signal.reason); };
   const onAbort = (): void => { controller.abort(signal?.reason); };
@@ -26,7 +26,7 @@ export function timeLimit(milliseconds: number, signal: AbortSignal | undefined)
   else signal?.addEventListener('abort', onAbort);
   const letGo = (): void => { signal?.removeEventListener('abort', onAbort); };
   const end = (): void => {
-    clearInterval(aliveness);
+    letProcessEnd();
     deadline.clear();
     deadline.signal.removeEventListener('abort', onDeadline);
   };

@@ -14,14 +14,19 @@ export async function readBody(response: Response, what: string): Promise<string
     if (done) return Buffer.concat(chunks).toString('utf8');
     size += value.byteLength;
     if (size > limit) {
-      await discard(reader);
+      await reader.cancel().catch(() => undefined);
       throw new OAuthError('invalid_response', `${what} answered with more than ${limit} bytes`, { status: response.status });
     }
     chunks.push(value);
   }
 }
 
-/** Lets go of a body that nobody will read: unread, it would hold its connection. */
-export async function discard(body: Pick<ReadableStream, 'cancel'> | null): Promise<void> {
-  await body?.cancel().catch(() => undefined);
+/** The members of a JSON object; undefined for any other text. */
+export function parseJsonObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value as Record<string, unknown> : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -3,8 +3,8 @@ import { OAuthError } from '../errors.js';
 import { retryAfterOf } from '../retry.js';
 import { isSecure } from '../secure-url.js';
 import type { Clock } from '../clock.js';
-import { send, type Transport } from '../transport.js';
-import { discard, readBody } from './body.js';
+import { discard, send, type Transport } from '../transport.js';
+import { parseJsonObject, readBody } from './body.js';
 import type { AuthorizationServerMetadata } from './metadata.js';
 import { isPassing } from './token-error.js';
 
@@ -76,24 +76,15 @@ async function fetchDocument(url: string, transport: Transport, signal: AbortSig
     const response = await send(url, { headers: { accept: 'application/json' }, redirect: 'manual', signal }, transport);
     const { status } = response;
     if (status !== 200) {
-      await discard(response.body);
+      await discard(response);
       return { url, status, reason: `answered with HTTP ${status}${status > 299 && status < 400 ? ', a redirect, which is not followed' : ''}`, retryAfter: retryAfterOf(response.headers, now) };
     }
-    const metadata = parseObject(await readBody(response, 'The discovery endpoint'));
+    const metadata = parseJsonObject(await readBody(response, 'The discovery endpoint'));
     return metadata === undefined ? { url, status, reason: 'answered with something else than a JSON object' } : { metadata };
   } catch (thrown) {
     if (thrown instanceof OAuthError) throw thrown;
     signal.throwIfAborted();
     throw new OAuthError('server_unreachable', `${url} could not be reached`, { retryable: true, cause: thrown });
-  }
-}
-
-function parseObject(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value as Record<string, unknown> : undefined;
-  } catch {
-    return undefined;
   }
 }
 

@@ -1,3 +1,4 @@
+import { parseJsonObject } from './body.js';
 import { readExpiresIn } from './expires-in.js';
 
 /** The answer of a token endpoint as it came: nothing in it is trusted yet. */
@@ -20,15 +21,10 @@ export interface TokenMembers {
   readonly parameters: Readonly<Record<string, unknown>>;
 }
 
-/** A JSON object, or a form where the text is no JSON: some servers answer so, whatever their content type says. */
+/** A JSON object, or a form where the text is none: some servers answer so, whatever their content type says. */
 export function parseMembers(body: string, contentType: string | null): Record<string, unknown> | undefined {
-  try {
-    const parsed: unknown = JSON.parse(body);
-    return typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed) ? parsed as Record<string, unknown> : undefined;
-  } catch {
-    const isForm = contentType?.toLowerCase().startsWith('application/x-www-form-urlencoded') === true || /^(\w+=[^&<>\s]*&)*(access_token|error)=/.test(body);
-    return isForm ? Object.fromEntries(new URLSearchParams(body)) : undefined;
-  }
+  const isForm = contentType?.toLowerCase().startsWith('application/x-www-form-urlencoded') === true || /^(\w+=[^&<>\s]*&)*(access_token|error)=/.test(body);
+  return parseJsonObject(body) ?? (isForm ? Object.fromEntries(new URLSearchParams(body)) : undefined);
 }
 
 export function readMembers(members: Readonly<Record<string, unknown>>): TokenMembers {

@@ -1,7 +1,7 @@
 import { momentOf, type Clock, type Moment } from '../clock.js';
 import { OAuthError } from '../errors.js';
-import { send, type Transport, type TransportInit } from '../transport.js';
-import { discard, readBody } from './body.js';
+import { discard, send, type Transport, type TransportInit } from '../transport.js';
+import { readBody } from './body.js';
 import { parseMembers, type TokenAnswer } from './token-answer.js';
 
 export interface TokenExchange {
@@ -26,7 +26,7 @@ export async function exchangeWithTokenEndpoint(url: string, init: TransportInit
 async function readAnswer(response: Response): Promise<TokenAnswer> {
   const { status, headers } = response;
   if (status > 299 && status < 400) {
-    await discard(response.body);
+    await discard(response);
     return { status, headers, members: undefined };
   }
   const body = await readBody(response, 'The token endpoint');
