@@ -25,7 +25,7 @@ export interface TokenManagerOptions {
    * The client secret (RFC 6749 section 2.3.1), or a function that gives it, now or later. A function is asked on first use and again after
    * `invalid_client`: secrets rotate. It is sent by the method that the server lists, Basic where it lists none. Without a secret the client is a public one.
    */
-  clientSecret?: ClientSecret;
+  clientSecret?: ClientSecret | undefined;
   /** How the client authenticates, where it's not by `clientSecret`: `clientSecretBasic(..)`, `clientSecretPost(..)`, `none()`. */
   clientAuthentication?: ClientAuthentication;
   /** A second tier behind memory, which other processes and the next start may share: any Keyv. @default memory only */

@@ -47,7 +47,7 @@ async function withAnotherSecret(authentication: ClientAuthentication, attempt: 
   let outcome = await attempt();
   if ('failure' in outcome && isInvalidClient(outcome.failure) && await outcome.proof?.renew?.() === true) outcome = await attempt();
   if ('response' in outcome) return outcome.response;
-  throw isInvalidClient(outcome.failure) && authentication.method === 'client_secret_basic' ? withHint(outcome.failure) : outcome.failure;
+  throw isInvalidClient(outcome.failure) ? withHint(outcome.failure, authentication.method) : outcome.failure;
 }
 
 async function requestToken(options: AuthorizationServerOptions, metadata: AuthorizationServerMetadata, authentication: ClientAuthentication, request: CanonicalTokenRequest, signal: AbortSignal): Promise<Outcome> {
@@ -118,7 +118,13 @@ function isInvalidClient(failure: unknown): failure is OAuthError {
   return failure instanceof OAuthError && failure.code === 'token_request_failed' && failure.error === 'invalid_client';
 }
 
-/** Most servers that refuse Basic say nothing else. */
-function withHint({ message, code, ...details }: OAuthError): OAuthError {
-  return new OAuthError(code, `${message}. If id and secret are right, the server may want them in the body: set \`clientAuthentication: clientSecretPost(secret)\``, details);
+const hints: Readonly<Record<string, string>> = {
+  // Most servers that refuse Basic say nothing else.
+  client_secret_basic: 'If id and secret are right, the server may want them in the body: set `clientAuthentication: clientSecretPost(secret)`',
+  none: 'No secret was sent: `clientSecret` is not set',
+};
+
+function withHint({ message, code, ...details }: OAuthError, method: string): OAuthError {
+  const hint = hints[method];
+  return new OAuthError(code, hint === undefined ? message : `${message}. ${hint}`, details);
 }

@@ -110,7 +110,7 @@ export class AuthorizationServer extends LoopbackServer {
   }
 
   protected override async answer(request: ReceivedRequest, response: ServerResponse): Promise<void> {
-    if (request.path === this.tokenEndpoint.slice(this.origin.length)) {
+    if (request.path === new URL(this.tokenEndpoint).pathname) {
       const asked = tokenRequest(request);
       this.#noteArrival(asked);
       await this.#token.play(asked, response);

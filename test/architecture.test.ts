@@ -1,0 +1,106 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import * as grantkeeper from 'grantkeeper';
+
+const source = fileURLToPath(new URL('../src/', import.meta.url));
+
+interface Import {
+  readonly from: string;
+  /** A file of ours relative to src/, or the name of a package. */
+  readonly to: string;
+}
+
+const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts')).map((name) => name.split(sep).join('/'));
+
+const imports = files.flatMap((from): Import[] =>
+  [...readFileSync(join(source, from), 'utf8').matchAll(/(?:from|import)\s*\(?'([^']+)'/g)].map(([, specifier = '']) => ({
+    from,
+    to: specifier.startsWith('.') ? relative(source, join(source, dirname(from), specifier)).split(sep).join('/').replace(/\.js$/, '.ts') : specifier,
+  })),
+);
+
+const folderOf = (file: string): string => (file.includes('/') ? file.slice(0, file.indexOf('/')) : '.');
+
+test('every import was read: each file of ours that is imported exists', () => {
+  expect(files.length).toBeGreaterThan(30);
+  expect(imports.filter(({ to }) => to.endsWith('.ts') && !files.includes(to))).toEqual([]);
+});
+
+test('tokens/ imports nothing of ours but errors.ts', () => {
+  const foreign = imports.filter(({ from, to }) => folderOf(from) === 'tokens' && to.endsWith('.ts') && folderOf(to) !== 'tokens');
+  expect(foreign.filter(({ to }) => to !== 'errors.ts')).toEqual([]);
+});
+
+test.each([
+  { folder: 'server', mayUse: ['.', 'tokens'] },
+  { folder: 'grants', mayUse: ['.', 'tokens', 'server'] },
+  { folder: 'cache', mayUse: ['.', 'tokens', 'grants'] },
+  { folder: 'fetch', mayUse: ['.', 'tokens'] },
+])('data flows one way: $folder/ knows only $mayUse', ({ folder, mayUse }) => {
+  const crossing = imports.filter(({ from, to }) => folderOf(from) === folder && to.endsWith('.ts') && folderOf(to) !== folder);
+  expect(crossing.filter(({ to }) => !mayUse.includes(folderOf(to)))).toEqual([]);
+});
+
+test('only token-manager.ts and the public surface join the folders', () => {
+  const joining = files.filter((file) => folderOf(file) === '.' && new Set(imports.filter(({ from }) => from === file).map(({ to }) => folderOf(to)).filter((folder) => ['cache', 'grants', 'fetch'].includes(folder))).size > 1);
+  expect(joining.sort()).toEqual(['index.ts', 'token-manager.ts']);
+});
+
+test.each([
+  { name: 'openid-client', door: /^server\// },
+  { name: 'undici', door: /^transport\.ts$/, types: /^(token-manager-options|fetch\/(fetch-options|outgoing))\.ts$/ },
+  { name: 'p-retry', door: /^retry\.ts$/ },
+  { name: 'jose', door: /^cache\/sealing\.ts$/ },
+  { name: 'lru-cache', door: /^cache\/token-cache\.ts$/ },
+])('$name has one door', ({ name, door, types }) => {
+  const users = imports.filter(({ to }) => to === name).map(({ from }) => from);
+  expect(users.some((file) => door.test(file))).toBe(true);
+  expect(users.filter((file) => !door.test(file) && types?.test(file) !== true)).toEqual([]);
+});
+
+test('there is no other package than those, and what Node brings', () => {
+  const packages = new Set(imports.map(({ to }) => to).filter((to) => !to.endsWith('.ts') && !to.startsWith('node:')));
+  expect([...packages].sort()).toEqual(['jose', 'lru-cache', 'openid-client', 'p-retry', 'undici']);
+});
+
+test('undici is loaded on first use only', () => {
+  const eager = files.filter((file) => /^import (?!type )[^;]*from 'undici'/m.test(readFileSync(join(source, file), 'utf8')));
+  expect(eager).toEqual([]);
+});
+
+test('the public names', () => {
+  expect(Object.keys(grantkeeper).sort()).toEqual(['OAuthError', 'challenges', 'clientSecretBasic', 'clientSecretPost', 'createFetch', 'createTokenManager', 'none']);
+});
+
+test('the public types', () => {
+  const index = readFileSync(join(source, 'index.ts'), 'utf8');
+  const types = [...index.matchAll(/export (type )?\{([^}]*)\}/g)].flatMap(([, all, names = '']) =>
+    names.split(',').map((name) => name.trim()).filter((name) => name !== '' && (all !== undefined || name.startsWith('type '))).map((name) => name.replace('type ', '')));
+  expect(types.sort()).toMatchInlineSnapshot(`
+    [
+      "AccessToken",
+      "AuthorizationServerMetadata",
+      "Challenge",
+      "ClientAuthentication",
+      "ClientSecret",
+      "ClientSecretBasicOptions",
+      "Clock",
+      "FetchOptions",
+      "FetchRetryOptions",
+      "GetTokenOptions",
+      "KeyvLike",
+      "OAuthErrorCode",
+      "OAuthErrorDetails",
+      "PresentedProof",
+      "RetryOptions",
+      "TokenEvents",
+      "TokenManager",
+      "TokenManagerOptions",
+      "TokenRequest",
+      "TokenSource",
+      "UnauthenticatedRequest",
+    ]
+  `);
+});

@@ -1,0 +1,66 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+let folder: string;
+let packed: string[];
+
+const run = (command: string, ...args: string[]): string => execFileSync(command, args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'grantkeeper-package-'));
+  const [tarball] = JSON.parse(execFileSync('npm', ['pack', '--json', '--pack-destination', folder], { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })) as [{ filename: string; files: { path: string }[] }];
+  packed = tarball.files.map(({ path }) => path);
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'user', private: true }));
+  run('npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', join(folder, tarball.filename));
+}, 120_000);
+
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('the tarball holds what users need and nothing else', () => {
+  expect(packed.sort()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'dist/index.d.ts', 'dist/index.js', 'dist/index.js.map', 'package.json']);
+});
+
+const program = `
+  const tokens = createTokenManager({ issuer: 'https://login.example.com', clientId: 'billing', clientSecret: 'test' });
+  const api = createFetch(tokens.clientCredentials({ scope: 'invoices:read' }), { baseUrl: 'https://api.example.com' });
+  api('https://elsewhere.example.net/').catch((error) => console.log(error.code, error instanceof OAuthError));
+`;
+
+test('an ESM program imports it', () => {
+  writeFileSync(join(folder, 'program.mjs'), `import { createFetch, createTokenManager, OAuthError } from 'grantkeeper';${program}`);
+  expect(run('node', 'program.mjs').trim()).toBe('origin_not_allowed true');
+});
+
+test('a CommonJS program requires it', () => {
+  writeFileSync(join(folder, 'program.cjs'), `const { createFetch, createTokenManager, OAuthError } = require('grantkeeper');${program}`);
+  expect(run('node', '--no-warnings', 'program.cjs').trim()).toBe('origin_not_allowed true');
+});
+
+test('both get the same classes', () => {
+  writeFileSync(join(folder, 'both.mjs'), `
+    import { createRequire } from 'node:module';
+    import { OAuthError } from 'grantkeeper';
+    console.log(createRequire(import.meta.url)('grantkeeper').OAuthError === OAuthError);`);
+  expect(run('node', '--no-warnings', 'both.mjs').trim()).toBe('true');
+});
+
+test('importing it loads no undici', () => {
+  writeFileSync(join(folder, 'lazy.mjs'), `
+    import 'grantkeeper';
+    import { createRequire } from 'node:module';
+    const require = createRequire(import.meta.url);
+    console.log(Object.keys(require.cache).some((path) => path.includes('undici')));`);
+  expect(run('node', 'lazy.mjs').trim()).toBe('false');
+});
+
+test('the lockfile holds no download address', () => {
+  expect(readFileSync(join(root, 'package-lock.json'), 'utf8')).not.toMatch(/"resolved":|https?:\/\/[^"]*\.tgz/);
+});

@@ -1,0 +1,42 @@
+import { createTokenManager, type TokenEvents, type TokenManager, type TokenManagerOptions } from 'grantkeeper';
+import type { AuthorizationServer } from './authorization-server.js';
+import { ManualClock } from './clock.js';
+
+export const CLIENT_SECRET = 'correct-horse-battery-staple';
+
+export type RecordedEvents = { [E in keyof TokenEvents]: TokenEvents[E][] };
+
+export interface MachineClient {
+  readonly tokens: TokenManager;
+  readonly clock: ManualClock;
+  /** Everything its listeners were told. */
+  readonly events: RecordedEvents;
+}
+
+export interface MachineClientOptions extends Partial<Omit<TokenManagerOptions, 'clock'>> {
+  clock?: ManualClock;
+}
+
+/** A daemon's token manager: its clock stands still, it knows the server without discovery, and it waits for nothing between tries. */
+export function machineClient(server: AuthorizationServer, { clock = new ManualClock(), ...options }: MachineClientOptions = {}): MachineClient {
+  const tokens = createTokenManager({
+    ...options.issuer === undefined && { server: { issuer: server.issuer, token_endpoint: server.tokenEndpoint } },
+    clientId: 'billing',
+    ...options.clientAuthentication === undefined && { clientSecret: CLIENT_SECRET },
+    clock,
+    retry: { minDelay: 0 },
+    allowInsecureRequests: true,
+    ...options,
+  });
+  return { tokens, clock, events: record(tokens) };
+}
+
+function record(tokens: TokenManager): RecordedEvents {
+  const events: RecordedEvents = { acquired: [], refreshed: [], 'refresh-failed': [], 'token-rejected': [], 'store-failed': [] };
+  tokens.on('acquired', (detail) => events.acquired.push(detail));
+  tokens.on('refreshed', (detail) => events.refreshed.push(detail));
+  tokens.on('refresh-failed', (detail) => events['refresh-failed'].push(detail));
+  tokens.on('token-rejected', (detail) => events['token-rejected'].push(detail));
+  tokens.on('store-failed', (detail) => events['store-failed'].push(detail));
+  return events;
+}
