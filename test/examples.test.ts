@@ -9,7 +9,7 @@ interface Run {
   child: ChildProcess;
   output: () => string;
   exited: Promise<number | null>;
-  /** Resolves once the output contains `text`. */
+  /** Resolves once the output contains `text`, behind what was waited for before. */
   says: (text: string) => Promise<void>;
 }
 
@@ -20,6 +20,7 @@ function run(file: string, env: Record<string, string>): Run {
   });
   onTestFinished(() => { child.kill('SIGKILL'); });
   let output = '';
+  let heard = 0;
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => { output += chunk.toString(); });
   }
@@ -29,10 +30,12 @@ function run(file: string, env: Record<string, string>): Run {
     output: () => output,
     exited,
     async says(text) {
-      while (!output.includes(text)) {
+      let at: number;
+      while ((at = output.indexOf(text, heard)) === -1) {
         const more = await Promise.race([once(child.stdout, 'data'), exited.then(() => false as const)]);
         if (more === false) throw new Error(`ended without saying "${text}":\n${output}`);
       }
+      heard = at + text.length;
     },
   };
 }
@@ -51,14 +54,14 @@ describe('the demo', () => {
     const rows = table(demo.output());
     const measured = (claim: string): number | undefined => [...rows].find(([name]) => name.startsWith(claim))?.[1].measured;
     expect([...rows.values()].map(({ ok }) => ok)).toEqual(Array.from({ length: 14 }, () => '✓'));
-    expect(measured('calls, at least')).toBeGreaterThanOrEqual(5_000);
+    expect(measured('calls, at least')).toBeGreaterThanOrEqual(2_000);
     expect(measured('failed calls')).toBe(0);
     expect(measured('token requests in')).toBeLessThan(14);
     expect(measured('replays')).toBeGreaterThan(0);
     expect(measured('token requests for the revoked token')).toBe(1);
     expect(measured('calls while the authorization server was away')).toBeGreaterThan(0);
 
-    // Not a terminal: plain lines, no escape codes, nothing on stderr that would widen them.
+    // Not a terminal: plain lines, no escape codes.
     // eslint-disable-next-line no-control-regex -- that there are none is the point
     expect(demo.output()).not.toMatch(/[\u001B\r]/);
     expect(Math.max(...demo.output().split('\n').map((line) => line.length))).toBeLessThanOrEqual(88);
