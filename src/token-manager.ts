@@ -44,7 +44,7 @@ export function createTokenManager(options: TokenManagerOptions): TokenManager {
   const settings = tokenManagerSettings(options);
   const { authority, clientId, clock, timeout, retry, allowInsecureRequests, dispatcher } = settings;
   const events = createEvents();
-  const transport = { dispatcher };
+  const transport = { dispatcher, detached: true };
   const metadata = 'server' in authority
     ? async () => Promise.resolve(authority.server)
     : createDiscovery({ issuer: authority.issuer, transport, timeout, clock, allowInsecureRequests });

@@ -1,4 +1,5 @@
-import type { Agent, Dispatcher } from 'undici';
+import type { Socket } from 'node:net';
+import type { Agent, buildConnector, Dispatcher } from 'undici';
 
 /** What a request goes out by. */
 export interface Transport {
@@ -6,6 +7,8 @@ export interface Transport {
   readonly fetch?: typeof globalThis.fetch | undefined;
   /** @default the global dispatcher if the user set one, else an agent of ours */
   readonly dispatcher?: Dispatcher | undefined;
+  /** Its requests don't keep the process alive: whoever waits for one does. @default false */
+  readonly detached?: boolean;
 }
 
 /** What undici's fetch takes beside the standard's members. */
@@ -30,14 +33,23 @@ export async function discard(response: Response): Promise<void> {
 const platformFetch = globalThis.fetch;
 const globalDispatcher = Symbol.for('undici.globalDispatcher.1');
 let nodeDefault: unknown;
-let agent: Promise<Agent> | undefined;
+const agents: { attached?: Promise<Agent>; detached?: Promise<Agent> } = {};
 
 /** None for a fetch that is not the platform's (it has its own ways), nor where the user set a global dispatcher. */
 async function defaultDispatcher(transport: Transport): Promise<Dispatcher | undefined> {
   const fetch = transport.fetch ?? globalThis.fetch;
   if (fetch !== platformFetch || isSetByUser()) return undefined;
-  agent ??= import('undici').then((undici) => new undici.Agent());
-  return agent;
+  if (transport.detached === true) return (agents.detached ??= import('undici').then(({ Agent, buildConnector }) => new Agent({ connect: detached(buildConnector({})) })));
+  return (agents.attached ??= import('undici').then(({ Agent }) => new Agent()));
+}
+
+/** undici holds the process for as long as a request is under way; these sockets don't let it. */
+function detached(connect: (...parameters: Parameters<buildConnector.connector>) => unknown): buildConnector.connector {
+  return (options, callback) => {
+    const socket = connect(options, callback) as Socket;
+    socket.unref();
+    socket.ref = () => socket;
+  };
 }
 
 /** Node makes a dispatcher of its own as soon as any class of fetch is touched: whatever else is found there, the user put there. */

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { waitFor } from '../deadline.js';
 import { OAuthError } from '../errors.js';
 import type { AccessToken } from '../tokens/access-token.js';
 import type { TokenSource } from '../tokens/token-source.js';
@@ -55,7 +56,7 @@ export function createTokenCache(maxEntries: number, context: CachingContext): T
     source: (request) => entryOf(request).source,
     async close() {
       closed = true;
-      await Promise.allSettled([...inFlight.values()].map(({ flight }) => flight));
+      await waitFor(Promise.allSettled([...inFlight.values()].map(({ flight }) => flight)));
     },
   };
 }

@@ -25,7 +25,7 @@ export function sending(transport: Transport): Exchange {
     const request: TransportInit = {
       ...init,
       method,
-      headers: headers as [string, string][],
+      headers: new Headers(headers as [string, string][]),
       redirect: redirect === 'follow' ? (oneShot === undefined ? 'manual' : 'error') : redirect,
       ...(body !== undefined && { body }),
       ...(signal !== undefined && { signal }),

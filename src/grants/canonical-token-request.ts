@@ -38,11 +38,12 @@ export function canonicalTokenRequest(where: string, request: TokenRequest): Can
     const instead = Object.hasOwn(reserved, name) ? reserved[name] : undefined;
     if (instead !== undefined) throw invalid(`${where}: \`parameters.${name}\` is reserved: ${instead}`);
   }
-  const resources = unique([resource].flat().filter(Boolean));
-  for (const uri of resources) {
-    if (!URL.canParse(uri) || uri.includes('#')) throw invalid(`${where}: \`resource\` must be an absolute URI without a fragment (RFC 8707 section 2); received ${JSON.stringify(uri.slice(0, 100))}`);
-  }
-  return { scope: unique([scope].flat().flatMap((value) => value.split(/\s+/)).filter(Boolean)), resource: resources, audience, parameters: { ...parameters } };
+  return {
+    scope: unique([scope].flat().flatMap((value) => value.split(/\s+/)).filter(Boolean)),
+    resource: unique([resource].flat().filter(Boolean)),
+    audience,
+    parameters: { ...parameters },
+  };
 }
 
 function unique(values: readonly string[]): string[] {

@@ -2,7 +2,7 @@
 export interface TokenRequest {
   /** Scopes, separated by spaces or as a list (RFC 6749 section 3.3). Their order does not matter. */
   scope?: string | string[];
-  /** The API or APIs that the token is for, as absolute URIs (RFC 8707). */
+  /** The API or APIs that the token is for, as absolute URIs (RFC 8707); servers that take other names get those. */
   resource?: string | string[];
   /** The same for servers that call it `audience`, e.g. Auth0. */
   audience?: string;
