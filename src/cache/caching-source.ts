@@ -11,23 +11,21 @@ import type { TokenStore } from './token-store.js';
 /** What all sources of one token manager share. */
 export interface CachingContext extends HoldingContext {
   readonly store: TokenStore;
-  /** Milliseconds for one flight: store, discovery, token request and retries together. */
+  /** Milliseconds for one flight until the server's answer, discovery and retries included; the store has deadlines of its own. */
   readonly timeout: number;
   /** Milliseconds that a token lives whose server named no lifetime. */
   readonly assumedLifetime: number;
   readonly maxRetryAfter: number;
 }
 
-/** Where a source's tokens come from and go to, and what stands in between while it fetches one. */
-export interface CachedRequest {
+/** What one source's token is, and where it comes from. */
+export interface SourceRequest {
   readonly key: string;
   /** Name of the grant, for events. */
   readonly grantType: string;
   readonly grant: Grant;
   /** What the token is asked for, where the server doesn't say what it granted. */
   readonly scope: string | undefined;
-  /** Called around every flight, so that its source is kept while it lasts. */
-  readonly departs: (flight: Promise<AccessToken>) => void;
 }
 
 interface Flight {
@@ -56,7 +54,15 @@ export class CachingSource {
   readonly #failures: FailureMemory;
   readonly #backgroundPause = new Pause(5_000, 300_000);
 
-  constructor(readonly request: CachedRequest, readonly context: CachingContext) {
+  readonly #request: SourceRequest;
+  readonly #context: CachingContext;
+  readonly #departs: (flight: Promise<AccessToken>) => void;
+
+  /** @param departs called with every flight, so that its source is kept while it lasts */
+  constructor(request: SourceRequest, context: CachingContext, departs: (flight: Promise<AccessToken>) => void) {
+    this.#request = request;
+    this.#context = context;
+    this.#departs = departs;
     this.#failures = new FailureMemory(context.maxRetryAfter);
   }
 
@@ -65,7 +71,7 @@ export class CachingSource {
     this.#noteRefusal(rejected);
     const held = this.#held;
     if (held === undefined || held.refused || held.mustRefresh) return waitFor(this.#renewed(rejected), signal);
-    if (held.mayRefresh && this.#flight === undefined && this.#backgroundPause.isOver(this.context.clock)) this.#depart(undefined);
+    if (held.mayRefresh && this.#flight === undefined && this.#backgroundPause.isOver(this.#context.clock)) this.#depart(undefined);
     return held.token;
   }
 
@@ -82,7 +88,7 @@ export class CachingSource {
       this.#noteRefusal(rejected);
       if (this.#held?.refused !== true) return token;
     }
-    const failure = this.#failures.current(this.context.clock);
+    const failure = this.#failures.current(this.#context.clock);
     if (failure !== undefined) return this.#instead(failure, rejected);
     return this.#arrival(this.#flight ?? this.#depart(rejected), rejected);
   }
@@ -109,17 +115,17 @@ export class CachingSource {
     const flight: Flight = { isAwaited: false, isUrgent: false, landing: Promise.resolve().then(async () => this.#renew(flight, rejected)).finally(() => { this.#flight = undefined; }) };
     this.#flight = flight;
     flight.landing.catch(() => undefined);
-    this.request.departs(flight.landing);
+    this.#departs(flight.landing);
     return flight;
   }
 
   async #renew(flight: Flight, rejected: AccessToken | undefined): Promise<AccessToken> {
-    const { timeout } = this.context;
+    const { timeout } = this.#context;
     const before = this.#held;
     const deadline = deadlineIn(timeout, `No token within ${timeout} ms (option \`timeout\`)`);
     const call: GrantCall = { signal: deadline.signal, remaining: () => deadline.remaining(), mayRepeat: () => flight.isUrgent };
     try {
-      return await this.#adopted(before, rejected) ?? await orAbort(this.#acquired(before, call), deadline.signal);
+      return await this.#adopted(before, rejected) ?? await this.#acquired(before, call);
     } catch (thrown) {
       this.#noteFailure(thrown as OAuthError, flight.isAwaited, before ?? rejected);
       throw thrown;
@@ -130,18 +136,19 @@ export class CachingSource {
 
   /** What another process, or this one earlier, has put into the store, if it's newer than what is held here and not what was refused. */
   async #adopted(before: HeldToken | undefined, rejected: AccessToken | undefined): Promise<AccessToken | undefined> {
-    const stored = await this.context.store.get(this.request.key);
+    const stored = await this.#context.store.get(this.#request.key);
     if (stored === undefined) return undefined;
-    const found = HeldToken.fromStore(stored, before, this.context);
+    const found = HeldToken.fromStore(stored, before, this.#context);
     if (found.is(rejected) || found.mustRefresh || (before !== undefined && !found.isNewerThan(before))) return undefined;
     return this.#hold(found);
   }
 
   async #acquired(before: HeldToken | undefined, call: GrantCall): Promise<AccessToken> {
-    const { clock, events, store, assumedLifetime } = this.context;
-    const { key, grant, grantType, scope } = this.request;
+    const { clock, events, store, assumedLifetime } = this.#context;
+    const { key, grant, grantType, scope } = this.#request;
     const began = momentOf(clock);
-    const response = await grant(call);
+    // Only this far the deadline reaches: a token that came in time is not lost to a slow store.
+    const response = await orAbort(grant(call), call.signal);
     const lifetime = response.lifetime ?? assumedLifetime;
     const fields = {
       value: response.accessToken,
@@ -150,7 +157,7 @@ export class CachingSource {
       scope: response.scope ?? scope,
       parameters: response.parameters,
     };
-    const issued = new HeldToken(fields, lifetime, response.sentAt, before, this.context);
+    const issued = new HeldToken(fields, lifetime, response.sentAt, before, this.#context);
     events.emit('acquired', { grant: grantType, ...(fields.expiresAt !== undefined && { expiresAt: fields.expiresAt }), durationMs: elapsedSince(began, clock) });
     if (lifetime <= 0) {
       // It serves those who wait for it; keeping it would make every call a flight ahead of its expiry.
@@ -172,7 +179,7 @@ export class CachingSource {
   }
 
   #noteFailure(error: OAuthError, isAwaited: boolean, renewed: unknown): void {
-    const { clock, events } = this.context;
+    const { clock, events } = this.#context;
     if (isAwaited) this.#failures.add(error, clock);
     else this.#backgroundPause.begin(clock);
     // There is nothing better than the refused token now; who was refused it gets the failure, the others the token.

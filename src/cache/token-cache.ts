@@ -1,13 +1,14 @@
 import { LRUCache } from 'lru-cache';
 import { waitFor } from '../deadline.js';
 import { OAuthError } from '../errors.js';
+import type { Grant } from '../grants/grant.js';
 import type { AccessToken } from '../tokens/access-token.js';
 import type { TokenSource } from '../tokens/token-source.js';
-import { CachingSource, type CachedRequest, type CachingContext } from './caching-source.js';
+import { CachingSource, type CachingContext, type SourceRequest } from './caching-source.js';
 
 export interface TokenCache {
   /** The source of a key; the same object for as long as the cache remembers it. */
-  source(request: Omit<CachedRequest, 'departs'>): TokenSource;
+  source(request: SourceRequest): TokenSource;
   /** Begins no further flight, and resolves when those under way have landed. */
   close(): Promise<void>;
 }
@@ -26,26 +27,23 @@ export function createTokenCache(maxEntries: number, context: CachingContext): T
   const inFlight = new Map<string, { entry: Entry; flight: Promise<AccessToken> }>();
   let closed = false;
 
-  const entryOf = (request: Omit<CachedRequest, 'departs'>, known?: TokenSource): Entry => {
+  const entryOf = (request: SourceRequest, known?: TokenSource): Entry => {
     const { key } = request;
     const found = entries.get(key) ?? inFlight.get(key)?.entry;
     if (found !== undefined) return found;
-    const state: CachingSource = new CachingSource({
-      ...request,
-      grant: async (call) => {
-        if (closed) throw new OAuthError('invalid_configuration', 'The token manager is closed: it sends no further token request');
-        return request.grant(call);
-      },
-      departs: (flight) => {
-        inFlight.set(key, { entry, flight });
-        const landed = (): void => {
-          if (inFlight.get(key)?.flight !== flight) return;
-          inFlight.delete(key);
-          entries.set(key, entry);
-        };
-        flight.then(landed, landed);
-      },
-    }, context);
+    const grant: Grant = async (call) => {
+      if (closed) throw new OAuthError('invalid_configuration', 'The token manager is closed: it sends no further token request');
+      return request.grant(call);
+    };
+    const state: CachingSource = new CachingSource({ ...request, grant }, context, (flight) => {
+      inFlight.set(key, { entry, flight });
+      const landed = (): void => {
+        if (inFlight.get(key)?.flight !== flight) return;
+        inFlight.delete(key);
+        entries.set(key, entry);
+      };
+      flight.then(landed, landed);
+    });
     const source: TokenSource = known ?? Object.freeze<TokenSource>({ getToken: async (options) => entryOf(request, source).state.getToken(options) });
     const entry: Entry = { state, source };
     entries.set(key, entry);
