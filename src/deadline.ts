@@ -62,6 +62,9 @@ export async function orAbort<T>(work: Promise<T>, signal?: AbortSignal): Promis
   });
   try {
     return await Promise.race([aborted, work]);
+  } catch (thrown) {
+    // Work that noticed the same abort first may have an error of its own for it.
+    throw signal.aborted ? signal.reason : thrown;
   } finally {
     signal.removeEventListener('abort', stop);
   }

@@ -50,18 +50,26 @@ export function authorized(source: TokenSource, settings: AuthorizationSettings,
 }
 
 async function currentToken(source: TokenSource, { signal }: Call): Promise<AccessToken> {
-  const token: unknown = await orAbort(source.getToken(signal === undefined ? {} : { signal }), signal);
-  if (typeof token === 'object' && token !== null && typeof (token as Partial<AccessToken>).value === 'string') return token as AccessToken;
-  throw new OAuthError('invalid_configuration', 'createFetch: getToken() of the source must give an access token: an object with `value` and `type`');
+  const token = await orAbort((async () => source.getToken(signal === undefined ? {} : { signal }))(), signal);
+  if (isSendable(token)) return token;
+  throw new OAuthError('invalid_configuration', 'createFetch: getToken() of the source must give an access token: an object with the `value`, printable characters only, and the `type` Bearer');
 }
 
 /** Nothing where none can be had: then the refusal is the answer, and why is an event of the token manager. */
 async function successorOf(refused: AccessToken, source: TokenSource, signal: AbortSignal | undefined): Promise<AccessToken | undefined> {
   try {
-    return await orAbort(source.getToken({ rejected: refused, ...(signal !== undefined && { signal }) }), signal);
+    const successor = await orAbort((async () => source.getToken({ rejected: refused, ...(signal !== undefined && { signal }) }))(), signal);
+    return isSendable(successor) ? successor : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** A source may be anybody's. What a header can't hold must not reach it: its error would show the token. A `DPoP` token is never sent without a proof. */
+function isSendable(token: unknown): token is AccessToken {
+  if (typeof token !== 'object' || token === null) return false;
+  const { value, type } = token as Partial<AccessToken>;
+  return typeof value === 'string' && /^[\x20-\x7e]+$/.test(value) && type === 'Bearer';
 }
 
 function withToken(outgoing: Outgoing, { type, value }: AccessToken, { tokenHeader, tokenScheme }: AuthorizationSettings): Outgoing {

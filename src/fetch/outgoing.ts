@@ -15,6 +15,8 @@ export interface Outgoing {
   readonly signal: AbortSignal | undefined;
   /** The init's members that are passed on as they are. */
   readonly init: TransportInit;
+  /** The caller's `Request`: its signal works only for as long as somebody holds it. */
+  readonly input?: Request;
 }
 
 export type HeaderPair = readonly [name: string, value: string];
@@ -24,24 +26,25 @@ type ReplayableBody = string | Uint8Array<ArrayBuffer> | URLSearchParams | FormD
 export type CallInit = Omit<RequestInit, 'dispatcher'> & { dispatcher?: Dispatcher };
 
 /**
+ * Where a call goes: a relative URL is resolved as the URL standard does.
+ * @throws TypeError that of the platform's `Request`
+ */
+export function targetOf(input: string | URL | Request, baseUrl: URL | undefined): URL {
+  if (input instanceof Request) return new URL(input.url);
+  // Not `String()`, which would take a symbol.
+  const text = ''.concat(input as string);
+  // An object of another kind, such as the `Request` of another fetch: with a base it would pass for a path.
+  return URL.canParse(text, baseUrl?.href) && !text.startsWith('[object ') ? new URL(text, baseUrl) : new URL(new Request(text).url);
+}
+
+/**
  * Reads a call as the platform would. Runs to its end before anything is awaited, so that an invalid call fails as early, and with the
  * same error, as the global fetch.
  * @throws TypeError that of the platform's `Request`
  */
-export function readCall(input: string | URL | Request, init: CallInit | null | undefined, baseUrl: URL | undefined): Outgoing {
-  if (input instanceof Request) return fromRequest(new URL(input.url), input, plain(init));
-  const url = resolve(input, baseUrl);
-  return isSimple(init) ? fromSimple(url, init) : fromRequest(url, undefined, plain(init));
-}
-
-function resolve(input: string | URL, baseUrl: URL | undefined): URL {
-  const text = String(input);
-  if (URL.canParse(text, baseUrl?.href)) return new URL(text, baseUrl);
-  return throwAsThePlatform(text);
-}
-
-function throwAsThePlatform(url: string): never {
-  throw new TypeError(`Failed to parse URL from ${new Request(url).url}`);
+export function readCall(input: string | URL | Request, url: URL, init: CallInit | null | undefined): Outgoing {
+  if (input instanceof Request) return fromRequest(url, input, plain(init));
+  return isSimple(init) && url.username === '' && url.password === '' ? fromSimple(url, init) : fromRequest(url, undefined, plain(init));
 }
 
 const simpleMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
@@ -50,7 +53,7 @@ const simpleMembers = new Set(['method', 'headers', 'signal', 'dispatcher']);
 /** Most calls are a method and headers: they need no `Request` to be checked. */
 function isSimple(init: CallInit | null | undefined): init is CallInit | null | undefined {
   if (init === undefined || init === null) return true;
-  if (!isPlain(init) || Object.keys(init).some((name) => !simpleMembers.has(name))) return false;
+  if (typeof init !== 'object' || !isPlain(init) || Object.keys(init).some((name) => !simpleMembers.has(name))) return false;
   return (init.method === undefined || simpleMethods.has(init.method)) && (init.signal === undefined || init.signal === null || init.signal instanceof AbortSignal);
 }
 
@@ -63,12 +66,13 @@ const members = ['method', 'headers', 'body', 'redirect', 'signal', 'referrer', 
 
 /** An init may inherit its members, as a `Request` does. */
 function plain(init: CallInit | undefined | null): CallInit {
-  if (init === undefined || init === null || isPlain(init)) return init ?? {};
+  if (init === undefined || init === null) return {};
+  // What is no object is the platform's to refuse.
+  if (typeof init !== 'object' || isPlain(init)) return init;
   return Object.fromEntries(members.map((name) => [name, (init as Record<string, unknown>)[name]]).filter(([, value]) => value !== undefined)) as CallInit;
 }
 
 function fromSimple(url: URL, init: CallInit | null | undefined): Outgoing {
-  if (url.username !== '' || url.password !== '') throwAsThePlatform(url.href);
   const { method = 'GET', headers, signal, dispatcher } = init ?? {};
   return {
     url,
@@ -89,6 +93,8 @@ function fromRequest(url: URL, input: Request | undefined, init: CallInit): Outg
   const request = new Request(input ?? url.href, (body === undefined ? init : { ...init, body }) as unknown as RequestInit);
   const { method, redirect, referrer, referrerPolicy, mode, credentials, cache, integrity, keepalive } = request;
   const headers = new Headers(init.headers ?? input?.headers);
+  // The platform says it from the bytes; undici refuses to hear it twice.
+  if (body !== undefined) headers.delete('content-length');
   return {
     url,
     method,
@@ -104,6 +110,7 @@ function fromRequest(url: URL, input: Request | undefined, init: CallInit): Outg
       ...(input !== undefined && { mode, credentials, cache, integrity, keepalive }),
       ...passedOn(init),
     },
+    ...(input !== undefined && { input }),
   };
 }
 
@@ -123,8 +130,9 @@ function captureBody(body: RequestInit['body']): ReplayableBody | undefined {
   if (body instanceof FormData) return copyForm(body);
   if (body instanceof ArrayBuffer) return new Uint8Array(body.slice(0));
   if (ArrayBuffer.isView(body)) return new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice();
-  const isOneShot = typeof body === 'object' && (body instanceof ReadableStream || Symbol.asyncIterator in body);
-  return isOneShot ? undefined : String(body as unknown);
+  const isStream = typeof body === 'object' && (body instanceof ReadableStream || Symbol.asyncIterator in body);
+  // A symbol is the platform's to refuse.
+  return isStream || typeof body === 'symbol' ? undefined : String(body as unknown);
 }
 
 function copyForm(form: FormData): FormData {

@@ -24,14 +24,17 @@ export function following(settings: RedirectSettings, next: Exchange): Exchange 
       const location = response.headers.get('location');
       if (current.redirect !== 'follow' || !redirectStatus.has(response.status) || location === null) return redirects === 0 ? response : markRedirected(response);
       await discard(response);
+      if (current.oneShot !== undefined) throw fetchFailed('unexpected redirect');
       if (redirects === mostRedirects) throw fetchFailed('redirect count exceeded');
-      current = redirectedTo(target(location, current.url), response.status, current, settings);
+      current = redirectedTo(target(location, current.url), response, current, settings);
     }
   };
 }
 
 /** @throws TypeError for what must not be followed: no URL, another scheme than http and https, down from https, or with user and password */
-function target(location: string, from: URL): URL {
+function target(header: string, from: URL): URL {
+  // Its bytes are UTF-8; a header shows each as a character.
+  const location = /[\u0080-\u00ff]/.test(header) ? Buffer.from(header, 'latin1').toString('utf8') : header;
   if (!URL.canParse(location, from.href)) throw fetchFailed('the redirect has an invalid Location');
   const url = new URL(location, from);
   if (url.protocol !== 'https:' && (url.protocol !== 'http:' || from.protocol === 'https:')) throw fetchFailed(`the redirect leads from ${from.protocol} to ${url.protocol}`);
@@ -40,19 +43,36 @@ function target(location: string, from: URL): URL {
   return url;
 }
 
-function redirectedTo(url: URL, status: number, from: Outgoing, { origins, tokenHeader, secretHeaders }: RedirectSettings): Outgoing {
+function redirectedTo(url: URL, { status, headers }: Response, from: Outgoing, { origins, tokenHeader, secretHeaders }: RedirectSettings): Outgoing {
   const becomesGet = status === 303 ? from.method !== 'GET' && from.method !== 'HEAD' : (status === 301 || status === 302) && from.method === 'POST';
   const isCrossOrigin = url.origin !== from.url.origin;
   const isSecret = (name: string): boolean => name === tokenHeader || name === 'dpop' || secretHeaders.has(name);
   const stays = ([name]: HeaderPair): boolean =>
     !(becomesGet && bodyHeaders.has(name)) && !(isCrossOrigin && crossOriginHeaders.has(name)) && (origins.has(url.origin) || !isSecret(name));
-  return { ...from, url, headers: from.headers.filter(stays), ...(becomesGet && { method: 'GET', body: undefined }) };
+  const referrerPolicy = readReferrerPolicy(headers);
+  return {
+    ...from,
+    url,
+    headers: from.headers.filter(stays),
+    ...(becomesGet && { method: 'GET', body: undefined }),
+    ...(referrerPolicy && { init: { ...from.init, referrerPolicy } }),
+  };
+}
+
+const referrerPolicies = ['no-referrer', 'no-referrer-when-downgrade', 'same-origin', 'origin', 'strict-origin', 'origin-when-cross-origin', 'strict-origin-when-cross-origin', 'unsafe-url'] as const;
+
+/** The last policy that is known counts (Referrer Policy section 8.1). */
+function readReferrerPolicy(headers: Headers): (typeof referrerPolicies)[number] | undefined {
+  const named = headers.get('referrer-policy')?.split(',').map((policy) => policy.trim().toLowerCase()) ?? [];
+  return referrerPolicies.find((known) => known === named.findLast((policy) => referrerPolicies.some((one) => one === policy)));
 }
 
 /** `redirected` as the platform would have it, on clones too: each hop of ours is a fetch of its own, and only the last is seen. */
 function markRedirected(response: Response): Response {
+  if (!Object.isExtensible(response)) return response;
+  const clone = response.clone.bind(response);
   return Object.defineProperties(response, {
     redirected: { value: true },
-    clone: { value: () => markRedirected(Response.prototype.clone.call(response)) },
+    clone: { value: () => markRedirected(clone()) },
   });
 }

@@ -20,8 +20,9 @@ export function repeating(retry: FetchSettings['retry'], next: Exchange): Exchan
     let previous: Response | undefined;
     const attempt = async (): Promise<Response> => {
       if (previous !== undefined) await discard(previous);
+      call.sent = false;
       const response = await next(outgoing, call).catch((error: unknown) => {
-        throw isNetworkError(error) ? new PassingFailure({ error }) : error;
+        throw call.sent && isNetworkError(error) ? new PassingFailure({ error }) : error;
       });
       if (!passingStatus.has(response.status)) return response;
       previous = response;

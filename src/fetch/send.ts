@@ -12,6 +12,8 @@ export interface Call {
   readonly remaining?: () => number;
   /** Whether the caller brought an authorization of its own. */
   readonly ownAuthorization: boolean;
+  /** Whether a request of the current try has left. */
+  sent: boolean;
   /** Whether the request was sent again with another token: once at most. */
   replayed: boolean;
 }
@@ -21,7 +23,8 @@ export interface Call {
  * can be sent once only goes out with `redirect: 'error'`: with any other value the platform keeps all of it in memory.
  */
 export function sending(transport: Transport): Exchange {
-  return async ({ url, method, headers, body, oneShot, redirect, init }, { signal }) => {
+  return async ({ url, method, headers, body, oneShot, redirect, init }, call) => {
+    const { signal } = call;
     const request: TransportInit = {
       ...init,
       method,
@@ -30,6 +33,7 @@ export function sending(transport: Transport): Exchange {
       ...(body !== undefined && { body }),
       ...(signal !== undefined && { signal }),
     };
+    call.sent = true;
     return send(oneShot ?? url.href, request, transport);
   };
 }

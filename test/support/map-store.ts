@@ -2,7 +2,7 @@ import type { KeyvLike } from 'grantkeeper';
 
 /** The smallest store that works, with its entries laid open. */
 export class MapStore implements KeyvLike {
-  readonly entries = new Map<string, unknown>();
+  readonly entries: Map<string, unknown> = new Map<string, unknown>();
   readonly calls: { operation: 'get' | 'set' | 'delete'; key: string; ttl?: number | undefined }[] = [];
 
   get(key: string): Promise<unknown> {
