@@ -18,30 +18,35 @@ export type TokenListener<E extends keyof TokenEvents> = (detail: TokenEvents[E]
 
 export const eventNames: readonly (keyof TokenEvents)[] = ['acquired', 'refreshed', 'refresh-failed', 'token-rejected', 'store-failed'];
 
+/** An object for each call of `on`: the same listener may be registered twice. */
+interface Registration {
+  readonly listener: TokenListener<never>;
+}
+
 export interface Events {
   on<E extends keyof TokenEvents>(event: E, listener: TokenListener<E>): () => void;
   emit<E extends keyof TokenEvents>(event: E, detail: TokenEvents[E]): void;
 }
 
 export function createEvents(): Events {
-  const listeners = new Map<keyof TokenEvents, Set<TokenListener<never>>>(eventNames.map((name) => [name, new Set()]));
+  const listeners = new Map<keyof TokenEvents, Set<Registration>>(eventNames.map((name) => [name, new Set()]));
   return {
     on(event, listener) {
       const registered = listeners.get(event);
       if (registered === undefined) throw new OAuthError('invalid_configuration', `on: there is no event "${event}"; there are ${eventNames.join(', ')}`);
       if (typeof listener !== 'function') throw new OAuthError('invalid_configuration', `on: the listener of "${event}" must be a function; received ${typeof listener}`);
-      const own: TokenListener<never> = (detail) => { listener(detail); };
-      registered.add(own);
-      return () => { registered.delete(own); };
+      const registration = { listener };
+      registered.add(registration);
+      return () => { registered.delete(registration); };
     },
     emit(event, detail) {
-      for (const listener of listeners.get(event) ?? []) notify(event, listener as TokenListener<typeof event>, detail);
+      for (const { listener } of [...listeners.get(event) ?? []]) notify(event, listener as (detail: unknown) => unknown, detail);
     },
   };
 }
 
 /** A listener that fails, now or later, is reported as a warning: it never reaches the caller of `getToken`, nor ends the process. */
-function notify<E extends keyof TokenEvents>(event: E, listener: (detail: TokenEvents[E]) => unknown, detail: TokenEvents[E]): void {
+function notify(event: keyof TokenEvents, listener: (detail: unknown) => unknown, detail: unknown): void {
   const warn = (thrown: unknown): void => { process.emitWarning(`A listener of "${event}" failed with ${className(thrown)}`, 'GrantkeeperWarning'); };
   try {
     const result = listener(detail);

@@ -3,12 +3,14 @@ import { machineTokenStore, noStore } from './cache/machine-token-store.js';
 import { createSealer, openly } from './cache/sealing.js';
 import { createTokenCache } from './cache/token-cache.js';
 import type { TokenStore } from './cache/token-store.js';
+import { OAuthError } from './errors.js';
 import { createEvents, type Events, type TokenEvents } from './events.js';
 import { canonicalTokenRequest } from './grants/canonical-token-request.js';
 import { clientCredentialsGrant } from './grants/client-credentials.js';
 import { createRetryBudget } from './retry-budget.js';
 import { authenticationIdentity, chooseAuthentication } from './server/client-authentication/choose.js';
 import { createDiscovery, issuerIdentifiers } from './server/discovery.js';
+import type { AuthorizationServerMetadata } from './server/metadata.js';
 import { createAuthorizationServer } from './server/openid-client.js';
 import { cacheKey } from './tokens/cache-key.js';
 import type { TokenRequest } from './tokens/token-request.js';
@@ -45,9 +47,16 @@ export function createTokenManager(options: TokenManagerOptions): TokenManager {
   const { authority, clientId, clock, timeout, retry, allowInsecureRequests, dispatcher } = settings;
   const events = createEvents();
   const transport = { dispatcher, detached: true };
-  const metadata = 'server' in authority
+  let closed = false;
+  const discovered = 'server' in authority
     ? async () => Promise.resolve(authority.server)
     : createDiscovery({ issuer: authority.issuer, transport, timeout, clock, allowInsecureRequests });
+  // Every request begins here, so this is where none does any more.
+  const metadata = async (signal: AbortSignal): Promise<AuthorizationServerMetadata> => {
+    const found = closed ? undefined : await discovered(signal);
+    if (found === undefined || closed) throw new OAuthError('invalid_configuration', 'The token manager is closed: it sends no further token request');
+    return found;
+  };
   const authorizationServer = createAuthorizationServer({ clientId, metadata, authentication: chooseAuthentication(settings), transport, clock, allowInsecureRequests });
   const budget = createRetryBudget(clock);
   const cache = createTokenCache(settings.maxEntries, {
@@ -72,12 +81,15 @@ export function createTokenManager(options: TokenManagerOptions): TokenManager {
       return cache.source({
         key: cacheKey({ ...identity, request: canonical }),
         grantType: identity.grant,
-        grant: clientCredentialsGrant(canonical, { server: authorizationServer, retry, budget }),
+        grant: clientCredentialsGrant(canonical, { server: authorizationServer, retry, budget, isClosed: () => closed }),
         scope: canonical.scope.length === 0 ? undefined : canonical.scope.join(' '),
       });
     },
     on: (event, listener) => events.on(event, listener),
-    close: async () => cache.close(),
+    async close() {
+      closed = true;
+      await cache.landed();
+    },
   });
 }
 

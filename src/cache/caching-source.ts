@@ -71,8 +71,13 @@ export class CachingSource {
     this.#noteRefusal(rejected);
     const held = this.#held;
     if (held === undefined || held.refused || held.mustRefresh) return waitFor(this.#renewed(rejected), signal);
-    if (held.mayRefresh && this.#flight === undefined && this.#backgroundPause.isOver(this.#context.clock)) this.#depart(undefined);
+    if (held.mayRefresh && this.#mayDepartUnasked) this.#depart(undefined);
     return held.token;
+  }
+
+  get #mayDepartUnasked(): boolean {
+    const { clock } = this.#context;
+    return this.#flight === undefined && this.#backgroundPause.isOver(clock) && this.#failures.current(clock) === undefined;
   }
 
   /** Only the current token can be refused: a refusal of an earlier one was answered already. */
@@ -122,10 +127,12 @@ export class CachingSource {
   async #renew(flight: Flight, rejected: AccessToken | undefined): Promise<AccessToken> {
     const { timeout } = this.#context;
     const before = this.#held;
+    // Known at departure: a refusal that comes later is not what this flight answers.
+    const replaced = before?.refused === true ? before : undefined;
     const deadline = deadlineIn(timeout, `No token within ${timeout} ms (option \`timeout\`)`);
     const call: GrantCall = { signal: deadline.signal, remaining: () => deadline.remaining(), mayRepeat: () => flight.isUrgent };
     try {
-      return await this.#adopted(before, rejected) ?? await this.#acquired(before, call);
+      return await this.#adopted(before, replaced, rejected) ?? await this.#acquired(before, replaced, call);
     } catch (thrown) {
       this.#noteFailure(thrown as OAuthError, flight.isAwaited, before ?? rejected);
       throw thrown;
@@ -135,15 +142,15 @@ export class CachingSource {
   }
 
   /** What another process, or this one earlier, has put into the store, if it's newer than what is held here and not what was refused. */
-  async #adopted(before: HeldToken | undefined, rejected: AccessToken | undefined): Promise<AccessToken | undefined> {
+  async #adopted(before: HeldToken | undefined, replaced: HeldToken | undefined, rejected: AccessToken | undefined): Promise<AccessToken | undefined> {
     const stored = await this.#context.store.get(this.#request.key);
     if (stored === undefined) return undefined;
-    const found = HeldToken.fromStore(stored, before, this.#context);
+    const found = HeldToken.fromStore(stored, replaced, this.#context);
     if (found.is(rejected) || found.mustRefresh || (before !== undefined && !found.isNewerThan(before))) return undefined;
     return this.#hold(found);
   }
 
-  async #acquired(before: HeldToken | undefined, call: GrantCall): Promise<AccessToken> {
+  async #acquired(before: HeldToken | undefined, replaced: HeldToken | undefined, call: GrantCall): Promise<AccessToken> {
     const { clock, events, store, assumedLifetime } = this.#context;
     const { key, grant, grantType, scope } = this.#request;
     const began = momentOf(clock);
@@ -157,7 +164,7 @@ export class CachingSource {
       scope: response.scope ?? scope,
       parameters: response.parameters,
     };
-    const issued = new HeldToken(fields, lifetime, response.sentAt, before, this.#context);
+    const issued = new HeldToken(fields, lifetime, response.sentAt, replaced, this.#context);
     events.emit('acquired', { grant: grantType, ...(fields.expiresAt !== undefined && { expiresAt: fields.expiresAt }), durationMs: elapsedSince(began, clock) });
     if (lifetime <= 0) {
       // It serves those who wait for it; keeping it would make every call a flight ahead of its expiry.
@@ -181,7 +188,7 @@ export class CachingSource {
   #noteFailure(error: OAuthError, isAwaited: boolean, renewed: unknown): void {
     const { clock, events } = this.#context;
     if (isAwaited) this.#failures.add(error, clock);
-    else this.#backgroundPause.begin(clock);
+    else this.#backgroundPause.begin(clock, Math.min(error.retryAfter ?? 0, this.#context.maxRetryAfter));
     // There is nothing better than the refused token now; who was refused it gets the failure, the others the token.
     if (this.#held !== undefined) this.#held.refused = false;
     if (renewed !== undefined) events.emit('refresh-failed', { error, background: !isAwaited });

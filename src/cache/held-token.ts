@@ -26,10 +26,11 @@ export class HeldToken implements TokenObserver {
   readonly #spread = Math.random();
   #accepted = false;
 
+  /** @param replaced the token whose refusal this one answers */
   constructor(fields: IssuedTokenFields, lifetime: number, obtained: Moment, replaced: HeldToken | undefined, context: HoldingContext) {
     this.token = new IssuedToken(fields, this);
     this.lifetime = lifetime;
-    this.replacements = replaced?.refused === true ? (replaced.#accepted ? 1 : replaced.replacements + 1) : 0;
+    this.replacements = replaced === undefined ? 0 : replaced.#accepted ? 1 : replaced.replacements + 1;
     this.#obtained = obtained;
     this.#context = context;
   }

@@ -1,7 +1,5 @@
 import { LRUCache } from 'lru-cache';
 import { waitFor } from '../deadline.js';
-import { OAuthError } from '../errors.js';
-import type { Grant } from '../grants/grant.js';
 import type { AccessToken } from '../tokens/access-token.js';
 import type { TokenSource } from '../tokens/token-source.js';
 import { CachingSource, type CachingContext, type SourceRequest } from './caching-source.js';
@@ -9,8 +7,8 @@ import { CachingSource, type CachingContext, type SourceRequest } from './cachin
 export interface TokenCache {
   /** The source of a key; the same object for as long as the cache remembers it. */
   source(request: SourceRequest): TokenSource;
-  /** Begins no further flight, and resolves when those under way have landed. */
-  close(): Promise<void>;
+  /** Resolves when all flights under way have landed. */
+  landed(): Promise<void>;
 }
 
 interface Entry {
@@ -25,17 +23,12 @@ interface Entry {
 export function createTokenCache(maxEntries: number, context: CachingContext): TokenCache {
   const entries = new LRUCache<string, Entry>({ max: maxEntries });
   const inFlight = new Map<string, { entry: Entry; flight: Promise<AccessToken> }>();
-  let closed = false;
 
   const entryOf = (request: SourceRequest, known?: TokenSource): Entry => {
     const { key } = request;
     const found = entries.get(key) ?? inFlight.get(key)?.entry;
     if (found !== undefined) return found;
-    const grant: Grant = async (call) => {
-      if (closed) throw new OAuthError('invalid_configuration', 'The token manager is closed: it sends no further token request');
-      return request.grant(call);
-    };
-    const state: CachingSource = new CachingSource({ ...request, grant }, context, (flight) => {
+    const state: CachingSource = new CachingSource(request, context, (flight) => {
       inFlight.set(key, { entry, flight });
       const landed = (): void => {
         if (inFlight.get(key)?.flight !== flight) return;
@@ -52,8 +45,7 @@ export function createTokenCache(maxEntries: number, context: CachingContext): T
 
   return {
     source: (request) => entryOf(request).source,
-    async close() {
-      closed = true;
+    async landed() {
       await waitFor(Promise.allSettled([...inFlight.values()].map(({ flight }) => flight)));
     },
   };

@@ -1,4 +1,4 @@
-import { IssuedToken } from '../tokens/access-token.js';
+import { isTokenText, IssuedToken } from '../tokens/access-token.js';
 import type { StoredToken } from './token-store.js';
 
 /** Raised when the shape changes: a record of another version is a miss. */
@@ -16,7 +16,7 @@ export function readTokenRecord(text: string): StoredToken | undefined {
   if (typeof record !== 'object' || record === null || typeof record['version'] !== 'number') throw new TypeError('not a token record');
   if (record['version'] !== version) return undefined;
   const { value, type, expiresAt, scope, parameters, lifetime, obtainedAt } = record;
-  const isWhole = typeof value === 'string' && type === 'Bearer' && isOptional('number', expiresAt) && isOptional('string', scope)
+  const isWhole = isTokenText(value) && type === 'Bearer' && isOptional('number', expiresAt) && isOptional('string', scope)
     && typeof parameters === 'object' && parameters !== null && typeof lifetime === 'number' && typeof obtainedAt === 'number';
   if (!isWhole) throw new TypeError('not a token record');
   return {

@@ -1,6 +1,6 @@
 import { orAbort } from '../deadline.js';
 import { OAuthError } from '../errors.js';
-import { IssuedToken, type AccessToken } from '../tokens/access-token.js';
+import { isTokenText, IssuedToken, type AccessToken } from '../tokens/access-token.js';
 import type { TokenSource } from '../tokens/token-source.js';
 import { discard } from '../transport.js';
 import { challenges } from './challenge.js';
@@ -52,7 +52,7 @@ export function authorized(source: TokenSource, settings: AuthorizationSettings,
 async function currentToken(source: TokenSource, { signal }: Call): Promise<AccessToken> {
   const token = await orAbort((async () => source.getToken(signal === undefined ? {} : { signal }))(), signal);
   if (isSendable(token)) return token;
-  throw new OAuthError('invalid_configuration', 'createFetch: getToken() of the source must give an access token: an object with the `value`, printable characters only, and the `type` Bearer');
+  throw new OAuthError('invalid_configuration', 'createFetch: getToken() of the source must give an access token: an object with the `value`, of printable characters, and the `type` Bearer');
 }
 
 /** Nothing where none can be had: then the refusal is the answer, and why is an event of the token manager. */
@@ -69,7 +69,7 @@ async function successorOf(refused: AccessToken, source: TokenSource, signal: Ab
 function isSendable(token: unknown): token is AccessToken {
   if (typeof token !== 'object' || token === null) return false;
   const { value, type } = token as Partial<AccessToken>;
-  return typeof value === 'string' && /^[\x20-\x7e]+$/.test(value) && type === 'Bearer';
+  return isTokenText(value) && type === 'Bearer';
 }
 
 function withToken(outgoing: Outgoing, { type, value }: AccessToken, { tokenHeader, tokenScheme }: AuthorizationSettings): Outgoing {

@@ -10,10 +10,11 @@ export interface ClientCredentialsContext {
   readonly server: AuthorizationServer;
   readonly retry: RetryPolicy;
   readonly budget: RetryBudget;
+  readonly isClosed: () => boolean;
 }
 
 /** The client credentials grant (RFC 6749 section 4.4). Asking twice costs nothing but a token, so failures that may pass are repeated. */
-export function clientCredentialsGrant(request: CanonicalTokenRequest, { server, retry, budget }: ClientCredentialsContext): Grant {
+export function clientCredentialsGrant(request: CanonicalTokenRequest, { server, retry, budget, isClosed }: ClientCredentialsContext): Grant {
   return async ({ signal, remaining, mayRepeat }) => {
     budget.deposit();
     return withRetries(async () => server.clientCredentials(request, signal), {
@@ -21,7 +22,7 @@ export function clientCredentialsGrant(request: CanonicalTokenRequest, { server,
       signal,
       remaining,
       background: true,
-      repeatable: (failure) => (mayRepeat() && isPassing(failure) && budget.withdraw() ? { retryAfter: failure.retryAfter } : undefined),
+      repeatable: (failure) => (mayRepeat() && !isClosed() && isPassing(failure) && budget.withdraw() ? { retryAfter: failure.retryAfter } : undefined),
     });
   };
 }

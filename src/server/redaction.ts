@@ -1,44 +1,60 @@
 const placeholder = '[redacted]';
 
 /**
- * Servers echo what they were sent: their texts are searched for the request's secrets, as they are and in every encoding that they
- * may have gone through. A text in which a secret is left after that, e.g. encoded twice, is dropped whole.
+ * Servers echo what they were sent: their texts are searched for the request's secrets, as they are and in the encodings that they
+ * may have gone through. A text that still reads as a secret after any further decoding is dropped whole.
  */
 export function redact(text: string, secrets: readonly string[]): string {
-  const spellings = secrets.filter((secret) => secret !== '').flatMap(spellingsOf).sort((a, b) => b.length - a.length);
+  const sought = secrets.filter((secret) => secret !== '');
+  const spellings = sought.flatMap(spellingsOf).sort((a, b) => b.length - a.length);
   const redacted = spellings.reduce((rest, spelling) => rest.replaceAll(new RegExp(escapeRegExp(spelling), 'gi'), placeholder), text);
-  return secrets.some((secret) => secret !== '' && decodings(redacted).some((decoded) => decoded.includes(secret))) ? placeholder : redacted;
+  const needles = sought.map((secret) => secret.toLowerCase());
+  for (const reading of readings(redacted)) {
+    const haystack = reading.toLowerCase();
+    if (needles.some((needle) => haystack.includes(needle))) return placeholder;
+  }
+  return redacted;
 }
 
 function spellingsOf(secret: string): string[] {
   const bytes = Buffer.from(secret);
   return [
     secret,
-    encodeURIComponent(secret),
-    encodeURI(secret),
+    encodeURIComponent(Buffer.from(secret).toString()),
     new URLSearchParams({ '': secret }).toString().slice(1),
     JSON.stringify(secret).slice(1, -1),
-    secret.replace(/[&<>"']/g, (character) => `&#${character.codePointAt(0) ?? 0};`),
-    secret.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;'),
     bytes.toString('base64'),
     bytes.toString('base64url'),
     bytes.toString('hex'),
   ];
 }
 
-function decodings(text: string): string[] {
-  const once = decode(text);
-  return [text, once, decode(once)];
+type Decoder = (text: string) => string;
+
+const percent: Decoder = (text) => text.replace(/(?:%[0-9a-f]{2})+/gi, (run) => Buffer.from(run.replaceAll('%', ''), 'hex').toString('utf8'));
+const spaces: Decoder = (text) => text.replaceAll('+', ' ');
+const json: Decoder = (text) => text.replace(/\\u([0-9a-f]{4})/gi, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16))).replace(/\\(["\\/])/g, '$1');
+const named: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
+const html: Decoder = (text) => text.replace(/&(?:(amp|lt|gt|quot|apos)|#(\d{1,7})|#x([0-9a-f]{1,6}));/gi, (_, name: string | undefined, decimal: string | undefined, hex: string | undefined) =>
+  name === undefined ? codePoint(decimal === undefined ? Number.parseInt(hex ?? '', 16) : Number(decimal)) : named[name.toLowerCase()] ?? '');
+
+function codePoint(code: number): string {
+  return code <= 0x10ffff ? String.fromCodePoint(code) : '';
 }
 
-function decode(text: string): string {
-  return text.replaceAll('+', ' ').replace(/(%[0-9a-f]{2})+/gi, (run) => {
-    try {
-      return decodeURIComponent(run);
-    } catch {
-      return run;
+/** What a text means to who decodes it, once to three times; a plus sign may be one, or a space. */
+function* readings(text: string): Generator<string> {
+  yield text;
+  for (const decoders of [[percent, html, json], [spaces, percent, html, json]]) {
+    let reading = text;
+    for (let round = 0; round < 3; round += 1) {
+      for (const decode of decoders) {
+        const next = decode(reading);
+        if (next !== reading) yield next;
+        reading = next;
+      }
     }
-  });
+  }
 }
 
 function escapeRegExp(text: string): string {

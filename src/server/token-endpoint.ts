@@ -29,7 +29,11 @@ async function readAnswer(response: Response): Promise<TokenAnswer> {
     await discard(response);
     return { status, headers, members: undefined };
   }
-  const body = await readBody(response, 'The token endpoint');
+  const body = await readBody(response, 'The token endpoint').catch((thrown: unknown) => {
+    // An error stays the error that its status says, however large its page.
+    if (!response.ok && thrown instanceof OAuthError) return '';
+    throw thrown;
+  });
   return { status, headers, members: parseMembers(body, headers.get('content-type')) };
 }
 

@@ -16,6 +16,11 @@ export interface AccessToken {
   readonly parameters: Readonly<Record<string, unknown>>;
 }
 
+/** What a header can carry of what a token may be (RFC 6749 appendix A.12), without the spaces that a header would lose. */
+export function isTokenText(value: unknown): value is string {
+  return typeof value === 'string' && /^[\x21-\x7e]+$/.test(value);
+}
+
 /** What became of a token: told by those who send it to the one who keeps it. */
 export interface TokenObserver {
   accepted(): void;
