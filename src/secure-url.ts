@@ -12,7 +12,7 @@ export function isSecure(url: URL, allowInsecureRequests: boolean): boolean {
 export function checkSecure(where: string, option: string, url: URL, allowInsecureRequests: boolean): void {
   if (url.username !== '' || url.password !== '') throw invalid(`${where}: \`${option}\` must not hold user and password`);
   if (!isSecure(url, allowInsecureRequests)) {
-    throw invalid(`${where}: \`${option}\` must be https; received ${shapeOf(url.origin)}. http is for loopback only, with \`allowInsecureRequests: true\``);
+    throw invalid(`${where}: \`${option}\` must be https; received ${shapeOf(url.origin === 'null' ? url.href : url.origin)}. http is for loopback only, with \`allowInsecureRequests: true\``);
   }
 }
 

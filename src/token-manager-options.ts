@@ -82,7 +82,8 @@ const rules: Rules<TokenManagerOptions> = {
     accepts: (value) => value === false || (Array.isArray(value) && value.length > 0 && value.every((key) => typeof key === 'string' && decodeKey(key) !== undefined)),
     secret: true,
   },
-  maxEntries: positiveCount,
+  // The memory for their order is taken at once.
+  maxEntries: { expected: 'a whole number above 0, 10,000,000 at most', accepts: (value) => positiveCount.accepts(value) && (value as number) <= 10_000_000 },
   expirySkew: duration,
   refreshAhead: duration,
   assumedLifetime: positiveDuration,
@@ -133,7 +134,7 @@ function checkedAuthority(where: string, issuer: string | URL | undefined, serve
   if (issuer !== undefined && server !== undefined) throw invalid(`${where}: one of \`issuer\` and \`server\`; received both`);
   if (issuer !== undefined) {
     checkIssuer(where, issuer, allowInsecureRequests);
-    return { issuer };
+    return { issuer: typeof issuer === 'string' ? issuer : new URL(issuer) };
   }
   if (server === undefined) throw invalid(`${where}: one of \`issuer\` and \`server\` is required: \`issuer\` for a server with discovery, \`server\` for one without`);
   checkServer(where, server, allowInsecureRequests);
@@ -147,7 +148,7 @@ function checkIssuer(where: string, issuer: string | URL, allowInsecureRequests:
 }
 
 function checkServer(where: string, { issuer, token_endpoint: tokenEndpoint }: AuthorizationServerMetadata, allowInsecureRequests: boolean): void {
-  if (issuer !== undefined && typeof issuer !== 'string') throw invalid(`${where}: \`server.issuer\` must be a string; received ${shapeOf(issuer)}`);
+  if (issuer !== undefined && !text.accepts(issuer)) throw invalid(`${where}: \`server.issuer\` must be a string; received ${shapeOf(issuer)}`);
   if (typeof tokenEndpoint !== 'string' || !URL.canParse(tokenEndpoint)) throw invalid(`${where}: \`server.token_endpoint\` must be a URL; received ${shapeOf(tokenEndpoint)}`);
   checkSecure(where, 'server.token_endpoint', new URL(tokenEndpoint), allowInsecureRequests);
 }

@@ -1,5 +1,5 @@
-import type { Socket } from 'node:net';
-import type { Agent, buildConnector, Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
+import { ownAgent } from './agent.js';
 
 /** What a request goes out by. */
 export interface Transport {
@@ -37,23 +37,13 @@ export async function discard(response: Response): Promise<void> {
 const platformFetch = globalThis.fetch;
 const globalDispatcher = Symbol.for('undici.globalDispatcher.1');
 let nodeDefault: unknown;
-const agents: { attached?: Promise<Agent>; detached?: Promise<Agent> } = {};
+const usersOwn = new WeakSet();
 
 /** None for a fetch that is not the platform's (it has its own ways), nor where the user set a global dispatcher. */
 async function defaultDispatcher(transport: Transport): Promise<Dispatcher | undefined> {
   const fetch = transport.fetch ?? globalThis.fetch;
   if (fetch !== platformFetch || isSetByUser()) return undefined;
-  if (transport.detached === true) return (agents.detached ??= import('undici').then(({ Agent, buildConnector }) => new Agent({ connect: detached(buildConnector({})) })));
-  return (agents.attached ??= import('undici').then(({ Agent }) => new Agent()));
-}
-
-/** undici holds the process for as long as a request is under way; these sockets don't let it. */
-function detached(connect: (...parameters: Parameters<buildConnector.connector>) => unknown): buildConnector.connector {
-  return (options, callback) => {
-    const socket = connect(options, callback) as Socket;
-    socket.unref();
-    socket.ref = () => socket;
-  };
+  return ownAgent(transport.detached === true);
 }
 
 /** Node makes a dispatcher of its own as soon as any class of fetch is touched: whatever else is found there, the user put there. */
@@ -61,16 +51,18 @@ function isSetByUser(): boolean {
   Reflect.get(globalThis, 'Request');
   const current: unknown = Reflect.get(globalThis, globalDispatcher);
   if (current === nodeDefault) return false;
-  if (!isMadeByNode(current)) return true;
-  nodeDefault = current;
-  return false;
+  if (typeof current !== 'object' || current === null || usersOwn.has(current)) return true;
+  if (isMadeByNode(current as Dispatcher)) nodeDefault = current;
+  else usersOwn.add(current);
+  return current !== nodeDefault;
 }
 
 /** Node's default is an `Agent` like undici's, of a class that can't be reached: only the stack of its errors tells where it comes from. */
-function isMadeByNode(dispatcher: unknown): boolean {
-  if ((dispatcher as Dispatcher).constructor.name !== 'Agent') return false;
+function isMadeByNode(dispatcher: Dispatcher): boolean {
+  // A class of the user's that watches `dispatch` must not see a call that isn't one.
+  if (dispatcher.constructor.name !== 'Agent' || Object.hasOwn(dispatcher.constructor.prototype as object, 'dispatch')) return false;
   try {
-    (dispatcher as Dispatcher).dispatch({} as Dispatcher.DispatchOptions, null as unknown as Dispatcher.DispatchHandler);
+    dispatcher.dispatch({} as Dispatcher.DispatchOptions, null as unknown as Dispatcher.DispatchHandler);
     return false;
   } catch (thrown) {
     return thrown instanceof Error && thrown.stack?.includes('Agent.dispatch (node:internal/') === true;

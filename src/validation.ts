@@ -17,7 +17,9 @@ export type Rules<Options> = { readonly [Name in keyof Required<Options>]: Rule 
  */
 export function checkOptions<Options extends object>(where: string, options: unknown, rules: Rules<Options>): asserts options is Options {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) throw invalid(`${where}: the options must be an object; received ${shapeOf(options)}`);
-  for (const [name, value] of Object.entries(options)) {
+  // Inherited members are read as well, so they are checked as well.
+  for (const name in options) {
+    const value: unknown = Reflect.get(options, name);
     const rule = Object.hasOwn(rules, name) ? (rules as Record<string, Rule>)[name] : undefined;
     if (rule === undefined) throw invalid(`${where}: unknown option \`${name}\`; ${suggestion(name, Object.keys(rules))}`);
     if (value !== undefined && !rule.accepts(value)) {
@@ -47,15 +49,23 @@ export function having(...methods: string[]): Rule {
   };
 }
 
-/** What was received, without what may be a secret in it: long texts and URLs with credentials are not shown. */
+/** Not an instance of anything: a `Map` or `URLSearchParams` has its members elsewhere. */
+export function isPlainObject(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+/** What was received, without what may be a secret in it: long texts, and those that may be URLs with credentials, are not shown. */
 export function shapeOf(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  if (typeof value === 'string') return value.length <= 100 && !/:\/\/[^/?#]*@/.test(value) ? JSON.stringify(value) : typeName(value);
+  if (typeof value === 'string') return value.length <= 100 && !value.includes('@') ? JSON.stringify(value) : typeName(value);
   if (value instanceof URL) return shapeOf(value.href);
   return typeName(value);
 }
 
-function typeName(value: unknown): string {
+/** What kind of value it is, and nothing that may be secret in it. */
+export function typeName(value: unknown): string {
   if (value === null) return 'null';
   if (value === undefined) return 'nothing';
   if (typeof value === 'string') return value === '' ? 'an empty string' : `a string of ${value.length} characters`;

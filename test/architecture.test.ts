@@ -50,7 +50,7 @@ test('only token-manager.ts and the public surface join the folders', () => {
 
 test.each([
   { name: 'openid-client', door: /^server\// },
-  { name: 'undici', door: /^transport\.ts$/, types: /^(token-manager-options|fetch\/(fetch-options|outgoing))\.ts$/ },
+  { name: 'undici', door: /^agent\.ts$/, types: /^(transport|token-manager-options|fetch\/(fetch-options|outgoing))\.ts$/ },
   { name: 'p-retry', door: /^retry\.ts$/ },
   { name: 'jose', door: /^cache\/sealing\.ts$/ },
   { name: 'lru-cache', door: /^cache\/token-cache\.ts$/ },

@@ -1,5 +1,6 @@
 import type { Dispatcher } from 'undici';
 import type { TransportInit } from '../transport.js';
+import { isPlainObject } from '../validation.js';
 
 /** A call of the fetch, taken by value: whatever the caller changes afterwards, this stays. */
 export interface Outgoing {
@@ -53,13 +54,8 @@ const simpleMembers = new Set(['method', 'headers', 'signal', 'dispatcher']);
 /** Most calls are a method and headers: they need no `Request` to be checked. */
 function isSimple(init: CallInit | null | undefined): init is CallInit | null | undefined {
   if (init === undefined || init === null) return true;
-  if (typeof init !== 'object' || !isPlain(init) || Object.keys(init).some((name) => !simpleMembers.has(name))) return false;
+  if (!isPlainObject(init) || Object.keys(init).some((name) => !simpleMembers.has(name))) return false;
   return (init.method === undefined || simpleMethods.has(init.method)) && (init.signal === undefined || init.signal === null || init.signal instanceof AbortSignal);
-}
-
-function isPlain(init: object): boolean {
-  const prototype: unknown = Reflect.getPrototypeOf(init);
-  return prototype === Object.prototype || prototype === null;
 }
 
 const members = ['method', 'headers', 'body', 'redirect', 'signal', 'referrer', 'referrerPolicy', 'mode', 'credentials', 'cache', 'integrity', 'keepalive', 'duplex', 'window', 'dispatcher'] as const;
@@ -68,7 +64,7 @@ const members = ['method', 'headers', 'body', 'redirect', 'signal', 'referrer', 
 function plain(init: CallInit | undefined | null): CallInit {
   if (init === undefined || init === null) return {};
   // What is no object is the platform's to refuse.
-  if (typeof init !== 'object' || isPlain(init)) return init;
+  if (typeof init !== 'object' || isPlainObject(init)) return init;
   return Object.fromEntries(members.map((name) => [name, (init as Record<string, unknown>)[name]]).filter(([, value]) => value !== undefined)) as CallInit;
 }
 

@@ -1,5 +1,5 @@
 import type { CanonicalTokenRequest, TokenRequest } from '../tokens/token-request.js';
-import { checkOptions, invalid, text, type Rule, type Rules } from '../validation.js';
+import { checkOptions, invalid, isPlainObject, text, type Rule, type Rules } from '../validation.js';
 
 /** Parameters with an option of their own, or that are the library's to send. */
 const reserved: Readonly<Record<string, string>> = {
@@ -22,7 +22,7 @@ const rules: Rules<TokenRequest> = {
   audience: text,
   parameters: {
     expected: 'an object whose values are strings',
-    accepts: (value) => typeof value === 'object' && value !== null && !Array.isArray(value) && Object.values(value).every((member) => typeof member === 'string'),
+    accepts: (value) => isPlainObject(value) && Object.values(value).every((member) => typeof member === 'string'),
     secret: true,
   },
 };

@@ -95,6 +95,8 @@ function validated(metadata: Record<string, unknown>, url: string, identifiers: 
     throw new OAuthError('discovery_failed', `${url} is the metadata of another issuer: ${typeof issuer === 'string' ? JSON.stringify(issuer.slice(0, 200)) : 'none'} instead of ${JSON.stringify(identifiers[0])}. Set the option \`issuer\` to the server's exact spelling`);
   }
   if (typeof tokenEndpoint !== 'string' || !URL.canParse(tokenEndpoint)) throw new OAuthError('discovery_failed', `${url} names no token_endpoint that is a URL`);
+  const { username, password } = new URL(tokenEndpoint);
+  if (username !== '' || password !== '') throw new OAuthError('discovery_failed', `${url} names a token_endpoint with user and password`);
   if (!isSecure(new URL(tokenEndpoint), allowInsecureRequests)) throw new OAuthError('discovery_failed', `${url} names a token_endpoint that is not https; http is for loopback only, with \`allowInsecureRequests\``);
   return Object.freeze({ ...metadata, issuer, token_endpoint: tokenEndpoint });
 }

@@ -64,8 +64,9 @@ async function requestToken(options: AuthorizationServerOptions, metadata: Autho
   configuration.timeout = 0;
   configuration[customFetch] = async (url, { method, headers, body }) => {
     const { answer, sentAt } = await exchangeWithTokenEndpoint(url, { method, headers, body: body as URLSearchParams, signal }, options.transport, options.clock);
-    if (isErrorAnswer(answer)) throw tokenError(answer, secretsOf(proof, request), options.clock.now());
-    response = tokenResponse(answer, sentAt);
+    const secrets = secretsOf(proof, request);
+    if (isErrorAnswer(answer)) throw tokenError(answer, secrets, options.clock.now());
+    response = tokenResponse(answer, sentAt, secrets);
     return Response.json({ access_token: response.accessToken, token_type: response.tokenType });
   };
   try {
@@ -77,11 +78,11 @@ async function requestToken(options: AuthorizationServerOptions, metadata: Autho
   }
 }
 
-function tokenResponse(answer: TokenAnswer, sentAt: Moment): TokenResponse {
+function tokenResponse(answer: TokenAnswer, sentAt: Moment, secrets: readonly string[]): TokenResponse {
   if (answer.members === undefined) {
     throw new OAuthError('invalid_response', `The token endpoint answered with HTTP ${answer.status} and a body that is neither a JSON object nor a form`, { status: answer.status });
   }
-  const members = readMembers(answer.members);
+  const members = readMembers(answer.members, secrets);
   return {
     ...judgeToken(members, answer.status),
     lifetime: members.expiresIn === undefined ? undefined : members.expiresIn * 1_000,

@@ -27,9 +27,10 @@ export function parseMembers(body: string, contentType: string | null): Record<s
   return parseJsonObject(body) ?? (isForm ? Object.fromEntries(new URLSearchParams(body)) : undefined);
 }
 
-export function readMembers(members: Readonly<Record<string, unknown>>): TokenMembers {
+/** @param secrets of the request: an answer may echo them as well */
+export function readMembers(members: Readonly<Record<string, unknown>>, secrets: readonly string[]): TokenMembers {
   const { access_token, token_type, expires_in, scope, refresh_token, id_token, ...others } = members;
-  const tokens = [access_token, refresh_token, id_token].filter((token) => nonEmptyText(token) !== undefined);
+  const hidden = [...secrets, ...[access_token, refresh_token, id_token].filter((token) => nonEmptyText(token) !== undefined)];
   return {
     accessToken: access_token,
     tokenType: token_type,
@@ -37,7 +38,7 @@ export function readMembers(members: Readonly<Record<string, unknown>>): TokenMe
     scope: Array.isArray(scope) ? scope.filter((value) => typeof value === 'string').join(' ') : typeof scope === 'string' ? scope : undefined,
     refreshToken: nonEmptyText(refresh_token),
     idToken: nonEmptyText(id_token),
-    parameters: withoutTokens(others, tokens) as Record<string, unknown>,
+    parameters: without(hidden, others) as Record<string, unknown>,
   };
 }
 
@@ -48,14 +49,14 @@ function nonEmptyText(value: unknown): string | undefined {
 /** Deeper than any server nests; beyond it nothing is kept. */
 const deepest = 32;
 
-/** A copy without members that equal a token, at any depth, and without `__proto__`, which a careless merge of the caller would follow. */
-function withoutTokens(value: unknown, tokens: readonly unknown[], depth = 0): unknown {
+/** A copy without members that equal a token or secret, at any depth, and without `__proto__`, which a careless merge of the caller would follow. */
+function without(hidden: readonly unknown[], value: unknown, depth = 0): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  const kept = (member: unknown): boolean => !tokens.includes(member) && (depth < deepest || typeof member !== 'object');
-  if (Array.isArray(value)) return value.filter(kept).map((member) => withoutTokens(member, tokens, depth + 1));
+  const kept = (member: unknown): boolean => !hidden.includes(member) && (depth < deepest || typeof member !== 'object');
+  if (Array.isArray(value)) return value.filter(kept).map((member) => without(hidden, member, depth + 1));
   return Object.fromEntries(
     Object.entries(value)
       .filter(([name, member]) => name !== '__proto__' && kept(member))
-      .map(([name, member]) => [name, withoutTokens(member, tokens, depth + 1)]),
+      .map(([name, member]) => [name, without(hidden, member, depth + 1)]),
   );
 }

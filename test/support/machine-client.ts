@@ -40,3 +40,8 @@ function record(tokens: TokenManager): RecordedEvents {
   tokens.on('store-failed', (detail) => events['store-failed'].push(detail));
   return events;
 }
+
+/** Returns once a token request that was begun before has come in: to be able to say that there was none. */
+export async function requestsHaveComeIn(server: AuthorizationServer): Promise<void> {
+  for (let trips = 0; trips < 2; trips += 1) await (await fetch(`${server.origin}/round-trip`)).arrayBuffer();
+}

@@ -1,6 +1,6 @@
 import { orAbort } from '../../deadline.js';
 import { className, OAuthError } from '../../errors.js';
-import { callable, invalid, text } from '../../validation.js';
+import { callable, invalid, text, typeName } from '../../validation.js';
 
 /** A client secret, or a function that gives it, now or later. A function is asked on first use, and again after `invalid_client`: secrets rotate. */
 export type ClientSecret = string | (() => string | Promise<string>);
@@ -17,16 +17,19 @@ export interface SecretHolder {
  */
 export function holdSecret(owner: string, secret: ClientSecret): SecretHolder {
   if (!text.accepts(secret) && !callable.accepts(secret)) {
-    throw invalid(`${owner}: the secret must be a non-empty string or a function that returns one; received ${secret === '' ? 'an empty string' : `a ${typeof secret}`}`);
+    throw invalid(`${owner}: the secret must be a non-empty string or a function that returns one; received ${typeName(secret)}`);
   }
   if (typeof secret === 'string') return { current: () => Promise.resolve(secret) };
 
   let known: string | undefined;
   let asking: Promise<string> | undefined;
   const ask = async (signal: AbortSignal): Promise<string> => {
-    const answer = (asking ??= askOnce(owner, secret).then((value) => (known = value)));
+    const answer = (asking ??= askOnce(owner, secret));
     try {
-      return await orAbort(answer, signal);
+      const value = await orAbort(answer, signal);
+      // Of those who waited for one answer the first keeps it; an answer to a question that was given up is kept by nobody.
+      if (asking === answer) known = value;
+      return value;
     } finally {
       // A function that hangs is asked anew by the next caller.
       if (asking === answer) asking = undefined;
