@@ -1,4 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startApi, type Api } from './support/api-server.js';
 import { startAuthorizationServer, type AuthorizationServer } from './support/authorization-server.js';
@@ -34,6 +36,15 @@ describe('every program in the README runs', () => {
   test('there are five', () => {
     expect(programs).toHaveLength(5);
   });
+
+  test('they compile, under `exactOptionalPropertyTypes` as well', () => {
+    const folder = new URL('../.reports/readme/', import.meta.url);
+    mkdirSync(folder, { recursive: true });
+    programs.forEach((program, index) => { writeFileSync(new URL(`${index}.ts`, folder), program); });
+    writeFileSync(new URL('tsconfig.json', folder), JSON.stringify({ extends: '../../tsconfig.json', compilerOptions: { noPropertyAccessFromIndexSignature: false, paths: { grantkeeper: ['../../src/index.ts'] } }, include: ['*.ts'] }));
+    const { status, stdout } = spawnSync(process.execPath, [fileURLToPath(new URL('../node_modules/typescript/bin/tsc', import.meta.url)), '-p', fileURLToPath(folder)], { encoding: 'utf8' });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: '' });
+  }, 60_000);
 
   test('the first screen calls the API with a token', async () => {
     expect(await run(programs[0])).toContain("200 {\n  ok: true,\n  method: 'GET',\n  url: '/v1/invoices',\n  authorization: 'Bearer at-");
