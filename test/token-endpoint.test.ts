@@ -274,10 +274,9 @@ describe('T8 challenges', () => {
     expect(({} as Record<string, unknown>)['x']).toBeUndefined();
   });
 
-  test('T8 64 kB of quotes are read in no time', () => {
-    const began = performance.now();
-    challenges({ headers: { get: () => `Bearer a="${'\\"'.repeat(16_000)}${'"a='.repeat(16_000)}` } as unknown as Headers });
-    expect(performance.now() - began).toBeLessThan(500);
+  test('T8 64 kB of quotes are read to their end', () => {
+    const [challenge] = challenges({ headers: { get: () => `Bearer a="${'\\"'.repeat(16_000)}${'"a='.repeat(16_000)}` } as unknown as Headers });
+    expect(challenge).toMatchObject({ scheme: 'Bearer', a: '"'.repeat(16_000) });
   });
 });
 
