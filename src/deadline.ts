@@ -1,3 +1,4 @@
+import { defaultMaxListeners, getMaxListeners, setMaxListeners } from 'node:events';
 import { OAuthError } from './errors.js';
 
 /** The longest delay that a timer of Node takes; a longer one would fire at once. */
@@ -49,6 +50,12 @@ export function keepAlive(): () => void {
   return () => { clearInterval(timer); };
 }
 
+/** One signal may stand for all that a process does: many calls that listen to it at a time are no leak, so Node is told not to warn of one. */
+export function onAbort(signal: AbortSignal, listener: () => void): void {
+  if (getMaxListeners(signal) === defaultMaxListeners) setMaxListeners(1_500, signal);
+  signal.addEventListener('abort', listener, { once: true });
+}
+
 /** The outcome of `work`, or the reason of `signal` if that is aborted first. */
 export async function orAbort<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
   if (signal === undefined) return work;
@@ -58,7 +65,7 @@ export async function orAbort<T>(work: Promise<T>, signal?: AbortSignal): Promis
     // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
     stop = () => { reject(signal.reason); };
     if (signal.aborted) stop();
-    else signal.addEventListener('abort', stop, { once: true });
+    else onAbort(signal, stop);
   });
   try {
     return await Promise.race([aborted, work]);

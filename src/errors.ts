@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 
 /** What went wrong. A closed set: match errors by `code`, not by class or message. */
 export type OAuthErrorCode =
-  /** An option is missing, malformed or contradictory, or a secret function threw (only that is `retryable`). */
+  /** An option is missing, malformed or contradictory, the token manager is closed, or a secret function threw (only that is `retryable`). */
   | 'invalid_configuration'
   /** The metadata of the authorization server could not be had, or isn't that of the configured issuer (RFC 8414 section 3.3). */
   | 'discovery_failed'
@@ -14,7 +14,7 @@ export type OAuthErrorCode =
   | 'invalid_response'
   /** The option `timeout` ran out. */
   | 'timeout'
-  /** The login callback carries an error of the authorization server (RFC 6749 section 4.1.2.1). */
+  /** Reserved for logins, which this version does not have, as the next four are. The login callback carries an error of the authorization server (RFC 6749 section 4.1.2.1). */
   | 'authorization_failed'
   /** The login callback doesn't belong to this login. */
   | 'invalid_callback'
@@ -33,9 +33,13 @@ export type OAuthErrorCode =
 export interface OAuthErrorDetails {
   /** Whether the same call may succeed later without anything being changed. @default false */
   retryable?: boolean;
+  /** The HTTP status of the answer. */
   status?: number | undefined;
+  /** The server's error code. */
   error?: string | undefined;
+  /** The server's text for developers. */
   errorDescription?: string | undefined;
+  /** Milliseconds that the server asked to wait. */
   retryAfter?: number | undefined;
   /** Anything that was thrown: only an allow-list of its fields is copied. */
   cause?: unknown;
@@ -46,6 +50,7 @@ export interface OAuthErrorDetails {
  * What an API answers is never an `OAuthError`: a 401, 403 or 500 comes back as the `Response` it is.
  */
 export class OAuthError extends Error {
+  /** What went wrong. */
   readonly code: OAuthErrorCode;
   /** Whether the same call may succeed later without anything being changed. */
   readonly retryable: boolean;
@@ -87,15 +92,26 @@ export function safeCause(thrown: unknown, depth = 0): Error {
   const target = fields.address === undefined ? fields.hostname : [fields.address, fields.port].filter(Boolean).join(':');
   const name = className(thrown);
   const nested = depth < 5 ? read(thrown, 'cause') : undefined;
-  const copy = new Error([fields.syscall, fields.code, target].filter(Boolean).join(' '), nested instanceof Error ? { cause: safeCause(nested, depth + 1) } : undefined);
+  const cause = nested instanceof Error ? safeCause(nested, depth + 1) : undefined;
+  const copy = new Error([fields.syscall, fields.code, target].filter(Boolean).join(' '), cause && { cause });
   Object.defineProperty(copy, 'name', { value: name, configurable: true });
   Object.defineProperty(copy, 'stack', { value: copy.message === '' ? name : `${name}: ${copy.message}`, configurable: true });
-  return Object.assign(copy, fields.code === undefined ? {} : { code: fields.code });
+  // fetch hides the system's error in the cause of its own.
+  const code = fields.code ?? read(cause, 'code');
+  return Object.assign(copy, code === undefined ? {} : { code });
+}
+
+/** What the system says of a failure, if it says anything: `connect ECONNREFUSED 127.0.0.1:443`. */
+export function systemReason(thrown: unknown): string | undefined {
+  for (let cause: unknown = safeCause(thrown); cause instanceof Error; cause = cause.cause) {
+    if (cause.message !== '') return cause.message;
+  }
+  return undefined;
 }
 
 /** The class of a thrown value, and nothing else of it: `TypeError`, `TimeoutError`, `a string`. */
 export function className(thrown: unknown): string {
-  if (!(thrown instanceof Error)) return thrown === null ? 'null' : `a ${typeof thrown}`;
+  if (!(thrown instanceof Error)) return thrown === null || thrown === undefined ? String(thrown) : `a ${typeof thrown}`;
   if (thrown instanceof DOMException) return thrown.name;
   const constructor = read(thrown, 'constructor');
   return typeof constructor === 'function' && /^\w{1,64}$/.test(constructor.name) ? constructor.name : 'Error';

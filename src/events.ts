@@ -10,13 +10,15 @@ export interface TokenEvents {
   'refresh-failed': { error: OAuthError; background: boolean };
   /** An API refused a token. */
   'token-rejected': { status: number; origin: string };
+  /** Reserved for sessions, which this version does not have. */
+  'session-ended': { sessionId: string; reason: string };
   /** A call of the store failed; machine tokens go on without it. */
-  'store-failed': { operation: string; error: OAuthError };
+  'store-failed': { operation: 'get' | 'set'; error: OAuthError };
 }
 
 export type TokenListener<E extends keyof TokenEvents> = (detail: TokenEvents[E]) => void;
 
-export const eventNames: readonly (keyof TokenEvents)[] = ['acquired', 'refreshed', 'refresh-failed', 'token-rejected', 'store-failed'];
+const eventNames: readonly (keyof TokenEvents)[] = ['acquired', 'refreshed', 'refresh-failed', 'token-rejected', 'session-ended', 'store-failed'];
 
 /** An object for each call of `on`: the same listener may be registered twice. */
 interface Registration {

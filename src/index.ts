@@ -14,6 +14,6 @@ export type { ClientSecret } from './server/client-authentication/client-secret.
 export type { AuthorizationServerMetadata } from './server/metadata.js';
 export type { KeyvLike } from './cache/keyv-like.js';
 export { OAuthError, type OAuthErrorCode, type OAuthErrorDetails } from './errors.js';
-export type { TokenEvents } from './events.js';
-export type { RetryOptions } from './retry-options.js';
+export type { TokenEvents, TokenListener } from './events.js';
+export type { RetryOptions } from './retry/retry-options.js';
 export type { Clock } from './clock.js';

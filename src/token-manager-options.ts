@@ -2,13 +2,13 @@ import type { Dispatcher } from 'undici';
 import type { KeyvLike } from './cache/keyv-like.js';
 import { decodeKey } from './cache/sealing.js';
 import { systemClock, type Clock } from './clock.js';
-import { retryPolicy, retryRules, type RetryOptions, type RetryPolicy } from './retry-options.js';
-import { checkSecure } from './secure-url.js';
+import { retryPolicy, retryRules, type RetryOptions, type RetryPolicy } from './retry/retry-options.js';
+import { checkSecure } from './transport/secure-url.js';
 import type { ClientAuthentication } from './server/client-authentication/client-authentication.js';
 import type { ClientSecret } from './server/client-authentication/client-secret.js';
 import type { AuthorizationServerMetadata } from './server/metadata.js';
 import { defaultRefreshPolicy, type RefreshPolicy } from './tokens/lifetime.js';
-import { checkOptions, duration, flag, having, invalid, positiveCount, positiveDuration, shapeOf, text, type Rules } from './validation.js';
+import { checkOptions, duration, flag, having, invalid, isWholeNumber, positiveDuration, shapeOf, text, type Rules } from './validation.js';
 
 /** One of `issuer` and `server` is required, and `clientId`. Every duration is in milliseconds. */
 export interface TokenManagerOptions {
@@ -16,9 +16,9 @@ export interface TokenManagerOptions {
    * The issuer identifier, spelled exactly as the server spells it; its metadata is discovered on first use: OpenID Connect Discovery, then RFC 8414.
    * https only; http to loopback with `allowInsecureRequests`.
    */
-  issuer?: string | URL;
+  issuer?: string | URL | undefined;
   /** The metadata itself, in the names of RFC 8414, for servers without discovery. At least `token_endpoint`. */
-  server?: AuthorizationServerMetadata;
+  server?: AuthorizationServerMetadata | undefined;
   /** The client identifier (RFC 6749 section 2.2). */
   clientId: string;
   /**
@@ -27,32 +27,36 @@ export interface TokenManagerOptions {
    */
   clientSecret?: ClientSecret | undefined;
   /** How the client authenticates, where it's not by `clientSecret`: `clientSecretBasic(..)`, `clientSecretPost(..)`, `none()`. */
-  clientAuthentication?: ClientAuthentication;
+  clientAuthentication?: ClientAuthentication | undefined;
   /** A second tier behind memory, which other processes and the next start may share: any Keyv. @default memory only */
-  store?: KeyvLike;
+  store?: KeyvLike | undefined;
   /**
    * Keys that seal what goes into the store (AES-256-GCM): 32 bytes each, in base64url or hex. The first seals, all open. Required with a store;
    * `false` says aloud that tokens are stored in the clear.
    */
-  encryptionKeys?: string[] | false;
+  encryptionKeys?: readonly string[] | false | undefined;
   /** The most tokens that are kept in memory; the least recently used go first. @default 10_000 */
-  maxEntries?: number;
+  maxEntries?: number | undefined;
   /** A token is waited for when less than this is left, at most a tenth of its lifetime. @default 30_000 */
-  expirySkew?: number;
+  expirySkew?: number | undefined;
   /** A token is renewed in the background when less than this is left, at most a fifth of its lifetime; 0 turns that off. @default 300_000 */
-  refreshAhead?: number;
+  refreshAhead?: number | undefined;
   /** The lifetime of a token whose server names none. @default 3_600_000 */
-  assumedLifetime?: number;
-  /** The most that one `getToken` or one discovery takes, retries included; a call of the store gets a quarter of it and at most 1,000. @default 10_000 */
-  timeout?: number;
+  assumedLifetime?: number | undefined;
+  /**
+   * The most that one `getToken` or one discovery takes, retries included. Reading and writing the store come on top: each gets a quarter of it,
+   * at most 1,000.
+   * @default 10_000
+   */
+  timeout?: number | undefined;
   /** How token requests that failed in a way that may pass are repeated. */
-  retry?: RetryOptions;
+  retry?: RetryOptions | undefined;
   /** The undici dispatcher for requests to the authorization server, e.g. a `ProxyAgent`. @default the global one if one was set, else an `Agent` of the library's own */
-  dispatcher?: Dispatcher;
+  dispatcher?: Dispatcher | undefined;
   /** The source of time, for tests. @default the system's */
-  clock?: Clock;
+  clock?: Clock | undefined;
   /** Allows http to loopback: 127.0.0.0/8, ::1 and localhost. @default false */
-  allowInsecureRequests?: boolean;
+  allowInsecureRequests?: boolean | undefined;
 }
 
 /** The same with every default filled in. */
@@ -70,20 +74,26 @@ export interface TokenManagerSettings extends Pick<TokenManagerOptions, 'clientI
   readonly allowInsecureRequests: boolean;
 }
 
+const where = 'createTokenManager';
+
 const rules: Rules<TokenManagerOptions> = {
-  issuer: { expected: 'a URL', accepts: (value) => value instanceof URL || (typeof value === 'string' && URL.canParse(value)) },
+  issuer: { expected: 'an absolute URL such as "https://login.example.com"', accepts: (value) => value instanceof URL || (typeof value === 'string' && URL.canParse(value)) },
   server: { expected: 'an object with the metadata of the authorization server (RFC 8414)', accepts: (value) => typeof value === 'object' && value !== null && !Array.isArray(value) },
   clientId: text,
   clientSecret: { expected: 'a non-empty string, or a function that returns one', accepts: (value) => text.accepts(value) || typeof value === 'function', secret: true },
-  clientAuthentication: { expected: 'made by clientSecretBasic(), clientSecretPost() or none()', accepts: having('authenticate').accepts, secret: true },
+  clientAuthentication: {
+    expected: 'made by clientSecretBasic(), clientSecretPost() or none(), or an object with `method` and authenticate()',
+    accepts: (value) => having('authenticate').accepts(value) && text.accepts(Reflect.get(value as object, 'method')),
+    secret: true,
+  },
   store: having('get', 'set', 'delete'),
   encryptionKeys: {
     expected: 'a list of keys of 32 bytes each, in base64url or hex, or false',
     accepts: (value) => value === false || (Array.isArray(value) && value.length > 0 && value.every((key) => typeof key === 'string' && decodeKey(key) !== undefined)),
     secret: true,
   },
-  // The memory for their order is taken at once.
-  maxEntries: { expected: 'a whole number above 0, 10,000,000 at most', accepts: (value) => positiveCount.accepts(value) && (value as number) <= 10_000_000 },
+  // The cache allocates for all of them up front.
+  maxEntries: { expected: 'a whole number above 0, 10,000,000 at most', accepts: (value) => isWholeNumber(value) && value > 0 && value <= 10_000_000 },
   expirySkew: duration,
   refreshAhead: duration,
   assumedLifetime: positiveDuration,
@@ -101,23 +111,22 @@ const newKey = "make one with `node -p \"crypto.randomBytes(32).toString('base64
  * @throws OAuthError `invalid_configuration`, naming the option, the rule and what was received
  */
 export function tokenManagerSettings(options: TokenManagerOptions): TokenManagerSettings {
-  const where = 'createTokenManager';
   checkOptions<TokenManagerOptions>(where, options, rules);
   checkOptions<RetryOptions>(`${where}: retry`, options.retry ?? {}, retryRules);
   const { clientId, issuer, server, clientSecret, clientAuthentication, store, encryptionKeys, dispatcher, allowInsecureRequests = false, timeout = 10_000, clock = systemClock } = options;
   if (!text.accepts(clientId)) throw invalid(`${where}: \`clientId\` is required`);
-  const authority = checkedAuthority(where, issuer, server, allowInsecureRequests);
-  if (clientSecret !== undefined && clientAuthentication !== undefined) throw invalid(`${where}: one of \`clientSecret\` and \`clientAuthentication\`; received both. Pass the secret to the latter`);
+  const authority = checkedAuthority({ issuer, server, allowInsecureRequests });
+  if (clientSecret !== undefined && clientAuthentication !== undefined) throw invalid(`${where}: pass \`clientSecret\` or \`clientAuthentication\`, not both: the secret goes into the latter`);
   if (store !== undefined && encryptionKeys === undefined) {
     throw invalid(`${where}: \`encryptionKeys\` is required with a \`store\` of your own: ${newKey}, or pass false to store tokens in the clear`);
   }
   return {
     authority,
     clientId,
-    ...(clientSecret !== undefined && { clientSecret }),
-    ...(clientAuthentication !== undefined && { clientAuthentication }),
-    ...(store !== undefined && { store }),
-    ...(dispatcher !== undefined && { dispatcher }),
+    clientSecret,
+    clientAuthentication,
+    store,
+    dispatcher,
     encryptionKeys: (encryptionKeys === false ? [] : encryptionKeys ?? []).flatMap((key) => decodeKey(key) ?? []),
     maxEntries: options.maxEntries ?? 10_000,
     refreshPolicy: { expirySkew: options.expirySkew ?? defaultRefreshPolicy.expirySkew, refreshAhead: options.refreshAhead ?? defaultRefreshPolicy.refreshAhead },
@@ -130,24 +139,24 @@ export function tokenManagerSettings(options: TokenManagerOptions): TokenManager
   };
 }
 
-function checkedAuthority(where: string, issuer: string | URL | undefined, server: AuthorizationServerMetadata | undefined, allowInsecureRequests: boolean): TokenManagerSettings['authority'] {
-  if (issuer !== undefined && server !== undefined) throw invalid(`${where}: one of \`issuer\` and \`server\`; received both`);
+function checkedAuthority({ issuer, server, allowInsecureRequests = false }: Pick<TokenManagerOptions, 'issuer' | 'server' | 'allowInsecureRequests'>): TokenManagerSettings['authority'] {
+  if (issuer !== undefined && server !== undefined) throw invalid(`${where}: pass \`issuer\` or \`server\`, not both`);
   if (issuer !== undefined) {
-    checkIssuer(where, issuer, allowInsecureRequests);
+    checkIssuer(issuer, allowInsecureRequests);
     return { issuer: typeof issuer === 'string' ? issuer : new URL(issuer) };
   }
   if (server === undefined) throw invalid(`${where}: one of \`issuer\` and \`server\` is required: \`issuer\` for a server with discovery, \`server\` for one without`);
-  checkServer(where, server, allowInsecureRequests);
+  checkServer(server, allowInsecureRequests);
   return { server: Object.freeze({ ...server }) };
 }
 
-function checkIssuer(where: string, issuer: string | URL, allowInsecureRequests: boolean): void {
+function checkIssuer(issuer: string | URL, allowInsecureRequests: boolean): void {
   const url = new URL(issuer);
   checkSecure(where, 'issuer', url, allowInsecureRequests);
   if (url.search !== '' || url.hash !== '') throw invalid(`${where}: \`issuer\` must have no query and no fragment (RFC 8414 section 2); received ${shapeOf(url)}`);
 }
 
-function checkServer(where: string, { issuer, token_endpoint: tokenEndpoint }: AuthorizationServerMetadata, allowInsecureRequests: boolean): void {
+function checkServer({ issuer, token_endpoint: tokenEndpoint }: AuthorizationServerMetadata, allowInsecureRequests: boolean): void {
   if (issuer !== undefined && !text.accepts(issuer)) throw invalid(`${where}: \`server.issuer\` must be a string; received ${shapeOf(issuer)}`);
   if (typeof tokenEndpoint !== 'string' || !URL.canParse(tokenEndpoint)) throw invalid(`${where}: \`server.token_endpoint\` must be a URL; received ${shapeOf(tokenEndpoint)}`);
   checkSecure(where, 'server.token_endpoint', new URL(tokenEndpoint), allowInsecureRequests);

@@ -1,13 +1,13 @@
 import { guardedStore } from './cache/guarded-store.js';
 import { machineTokenStore, noStore } from './cache/machine-token-store.js';
-import { createSealer, openly } from './cache/sealing.js';
+import { createSealer, unsealed } from './cache/sealing.js';
 import { createTokenCache } from './cache/token-cache.js';
 import type { TokenStore } from './cache/token-store.js';
 import { OAuthError } from './errors.js';
-import { createEvents, type Events, type TokenEvents } from './events.js';
+import { createEvents, type Events, type TokenEvents, type TokenListener } from './events.js';
 import { canonicalTokenRequest } from './grants/canonical-token-request.js';
 import { clientCredentialsGrant } from './grants/client-credentials.js';
-import { createRetryBudget } from './retry-budget.js';
+import { createRetryBudget } from './retry/retry-budget.js';
 import { authenticationIdentity, chooseAuthentication } from './server/client-authentication/choose.js';
 import { createDiscovery, issuerIdentifiers } from './server/discovery.js';
 import type { AuthorizationServerMetadata } from './server/metadata.js';
@@ -30,10 +30,10 @@ export interface TokenManager {
    * @returns a function that stops listening
    * @throws OAuthError `invalid_configuration`
    */
-  on<E extends keyof TokenEvents>(event: E, listener: (detail: TokenEvents[E]) => void): () => void;
+  on<E extends keyof TokenEvents>(event: E, listener: TokenListener<E>): () => void;
   /**
    * Sends no further token request and waits for those already sent, at most the option `timeout`. Tokens that are still good
-   * are handed out as before, so that work under way can end. A store stays open: it's yours.
+   * are handed out as before, so that work under way can end; whatever would need a request is `invalid_configuration`. A store stays open: it's yours.
    */
   close(): Promise<void>;
 }
@@ -51,30 +51,34 @@ export function createTokenManager(options: TokenManagerOptions): TokenManager {
   const discovered = 'server' in authority
     ? async () => Promise.resolve(authority.server)
     : createDiscovery({ issuer: authority.issuer, transport, timeout, clock, allowInsecureRequests });
+  const refuseIfClosed = (): void => {
+    if (closed) throw new OAuthError('invalid_configuration', 'The token manager is closed: it sends no further token request');
+  };
   // Every request begins here, so this is where none does any more.
   const metadata = async (signal: AbortSignal): Promise<AuthorizationServerMetadata> => {
-    const found = closed ? undefined : await discovered(signal);
-    if (found === undefined || closed) throw new OAuthError('invalid_configuration', 'The token manager is closed: it sends no further token request');
+    refuseIfClosed();
+    const found = await discovered(signal);
+    refuseIfClosed();
     return found;
   };
   const authorizationServer = createAuthorizationServer({ clientId, metadata, authentication: chooseAuthentication(settings), transport, clock, allowInsecureRequests });
   const budget = createRetryBudget(clock);
-  const cache = createTokenCache(settings.maxEntries, {
-    clock,
-    events,
-    timeout,
-    policy: settings.refreshPolicy,
-    assumedLifetime: settings.assumedLifetime,
-    maxRetryAfter: retry.maxRetryAfter,
-    store: tokenStore(settings, events),
-  });
   const identity = {
     server: 'server' in authority ? authority.server.issuer ?? authority.server.token_endpoint : issuerIdentifiers(authority.issuer)[0],
     clientId,
     clientAuthentication: authenticationIdentity(settings),
     grant: 'client_credentials',
   };
-
+  const cache = createTokenCache(settings.maxEntries, {
+    clock,
+    events,
+    timeout,
+    server: identity.server,
+    policy: settings.refreshPolicy,
+    assumedLifetime: settings.assumedLifetime,
+    maxRetryAfter: retry.maxRetryAfter,
+    store: tokenStore(settings, events),
+  });
   return Object.freeze<TokenManager>({
     clientCredentials(request = {}) {
       const canonical = canonicalTokenRequest('clientCredentials', request);
@@ -95,5 +99,5 @@ export function createTokenManager(options: TokenManagerOptions): TokenManager {
 
 function tokenStore({ store, encryptionKeys: [first, ...others], storeTimeout, clock }: TokenManagerSettings, events: Events): TokenStore {
   if (store === undefined) return noStore;
-  return machineTokenStore(guardedStore(store, { timeout: storeTimeout, clock }), first === undefined ? openly : createSealer([first, ...others]), events);
+  return machineTokenStore(guardedStore(store, { timeout: storeTimeout, clock }), first === undefined ? unsealed : createSealer([first, ...others]), events);
 }

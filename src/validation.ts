@@ -34,14 +34,22 @@ export function invalid(message: string): OAuthError {
 
 export const text: Rule = { expected: 'a non-empty string', accepts: (value) => typeof value === 'string' && value !== '' };
 export const flag: Rule = { expected: 'true or false', accepts: (value) => typeof value === 'boolean' };
-export const duration: Rule = { expected: 'a number of milliseconds, 0 or more', accepts: (value) => Number.isFinite(value) && (value as number) >= 0 };
-export const positiveDuration: Rule = { expected: 'a number of milliseconds above 0', accepts: (value) => Number.isFinite(value) && (value as number) > 0 };
-export const count: Rule = { expected: 'a whole number, 0 or more', accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 0 };
-export const positiveCount: Rule = { expected: 'a whole number above 0', accepts: (value) => Number.isSafeInteger(value) && (value as number) > 0 };
+export const duration: Rule = { expected: 'a number of milliseconds, 0 or more', accepts: (value) => isFiniteNumber(value) && value >= 0 };
+export const positiveDuration: Rule = { expected: 'a number of milliseconds above 0', accepts: (value) => isFiniteNumber(value) && value > 0 };
+export const count: Rule = { expected: 'a whole number, 0 or more', accepts: (value) => isWholeNumber(value) && value >= 0 };
+export const positiveCount: Rule = { expected: 'a whole number above 0', accepts: (value) => isWholeNumber(value) && value > 0 };
 export const texts: Rule = { expected: 'a list of non-empty strings', accepts: (value) => Array.isArray(value) && value.every(text.accepts) };
 export const callable: Rule = { expected: 'a function', accepts: (value) => typeof value === 'function' };
 
-/** An object, or a function, with these methods. */
+function isFiniteNumber(value: unknown): value is number {
+  return Number.isFinite(value);
+}
+
+export function isWholeNumber(value: unknown): value is number {
+  return Number.isSafeInteger(value);
+}
+
+/** An object with these methods. */
 export function having(...methods: string[]): Rule {
   return {
     expected: `an object with ${methods.map((method) => `${method}()`).join(', ')}`,
@@ -76,7 +84,7 @@ export function typeName(value: unknown): string {
 
 function suggestion(name: string, known: readonly string[]): string {
   const [nearest] = known.map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) })).sort((a, b) => a.distance - b.distance);
-  return nearest !== undefined && nearest.distance <= Math.max(2, name.length / 3) ? `did you mean \`${nearest.candidate}\`?` : `there are ${known.join(', ')}`;
+  return nearest !== undefined && nearest.distance <= Math.max(1, name.length / 3) ? `did you mean \`${nearest.candidate}\`?` : `there are ${known.join(', ')}`;
 }
 
 /** Levenshtein's distance, one row at a time. */

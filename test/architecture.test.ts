@@ -34,10 +34,12 @@ test('tokens/ imports nothing of ours but errors.ts', () => {
 });
 
 test.each([
-  { folder: 'server', mayUse: ['.', 'tokens'] },
-  { folder: 'grants', mayUse: ['.', 'tokens', 'server'] },
+  { folder: 'transport', mayUse: ['.'] },
+  { folder: 'retry', mayUse: ['.'] },
+  { folder: 'server', mayUse: ['.', 'tokens', 'transport', 'retry'] },
+  { folder: 'grants', mayUse: ['.', 'tokens', 'server', 'retry'] },
   { folder: 'cache', mayUse: ['.', 'tokens', 'grants'] },
-  { folder: 'fetch', mayUse: ['.', 'tokens'] },
+  { folder: 'fetch', mayUse: ['.', 'tokens', 'transport', 'retry'] },
 ])('data flows one way: $folder/ knows only $mayUse', ({ folder, mayUse }) => {
   const crossing = imports.filter(({ from, to }) => folderOf(from) === folder && to.endsWith('.ts') && folderOf(to) !== folder);
   expect(crossing.filter(({ to }) => !mayUse.includes(folderOf(to)))).toEqual([]);
@@ -50,8 +52,8 @@ test('only token-manager.ts and the public surface join the folders', () => {
 
 test.each([
   { name: 'openid-client', door: /^server\// },
-  { name: 'undici', door: /^agent\.ts$/, types: /^(transport|token-manager-options|fetch\/(fetch-options|outgoing))\.ts$/ },
-  { name: 'p-retry', door: /^retry\.ts$/ },
+  { name: 'undici', door: /^transport\/agent\.ts$/, types: /^(transport\/(transport|global-dispatcher)|token-manager-options|fetch\/(fetch-options|outgoing))\.ts$/ },
+  { name: 'p-retry', door: /^retry\/with-retries\.ts$/ },
   { name: 'jose', door: /^cache\/sealing\.ts$/ },
   { name: 'lru-cache', door: /^cache\/token-cache\.ts$/ },
 ])('$name has one door', ({ name, door, types }) => {
@@ -96,6 +98,7 @@ test('the public types', () => {
       "PresentedProof",
       "RetryOptions",
       "TokenEvents",
+      "TokenListener",
       "TokenManager",
       "TokenManagerOptions",
       "TokenRequest",

@@ -138,7 +138,7 @@ describe('on', () => {
     const failure = thrownBy(() => tokens.on(event as keyof TokenEvents, () => undefined));
     expect(failure).toMatchObject({ code: 'invalid_configuration', retryable: false });
     expect(failure.message).toContain(`"${String(event)}"`);
-    expect(failure.message).toContain('acquired, refreshed, refresh-failed, token-rejected, store-failed');
+    expect(failure.message).toContain('acquired, refreshed, refresh-failed, token-rejected, session-ended, store-failed');
   });
 
   test.each([undefined, null, 'listener', {}])('a listener that is no function is refused: %j', (listener) => {

@@ -35,11 +35,11 @@ function refuses(where: string, make: (options: Record<string, unknown>) => unkn
 
 describe('createTokenManager: bad input is refused at once, naming the option, the rule and what was received', () => {
   test.each<Refusal>([
-    ['issuer', '', 'a URL', '""'],
-    ['issuer', 'login.example.com', 'a URL', '"login.example.com"'],
-    ['issuer', 7, 'a URL', '7'],
-    ['issuer', null, 'a URL', 'null'],
-    ['issuer', ['https://login.example.com'], 'a URL', 'a list of 1'],
+    ['issuer', '', 'an absolute URL such as \"https://login.example.com\"', '""'],
+    ['issuer', 'login.example.com', 'an absolute URL such as \"https://login.example.com\"', '"login.example.com"'],
+    ['issuer', 7, 'an absolute URL such as \"https://login.example.com\"', '7'],
+    ['issuer', null, 'an absolute URL such as \"https://login.example.com\"', 'null'],
+    ['issuer', ['https://login.example.com'], 'an absolute URL such as \"https://login.example.com\"', 'a list of 1'],
     ['issuer', 'http://login.example.com', 'https', '"http://login.example.com"'],
     ['issuer', new URL('http://login.example.com'), 'https', '"http://login.example.com"'],
     ['issuer', 'http://127.0.0.1:8080', 'https', '"http://127.0.0.1:8080"'],
@@ -121,8 +121,8 @@ describe('createTokenManager: bad input is refused at once, naming the option, t
     ['a number', 7, 'must be an object; received 7'],
     ['no client id', { issuer: 'https://login.example.com' }, '`clientId` is required'],
     ['no authority', { clientId: 'billing' }, 'one of `issuer` and `server` is required'],
-    ['two authorities', { clientId: 'billing', issuer: 'https://login.example.com', server: { token_endpoint: 'https://login.example.com/token' } }, 'one of `issuer` and `server`; received both'],
-    ['two ways to authenticate', { clientId: 'billing', issuer: 'https://login.example.com', clientSecret: CANARY, clientAuthentication: none() }, 'one of `clientSecret` and `clientAuthentication`; received both'],
+    ['two authorities', { clientId: 'billing', issuer: 'https://login.example.com', server: { token_endpoint: 'https://login.example.com/token' } }, 'pass `issuer` or `server`, not both'],
+    ['two ways to authenticate', { clientId: 'billing', issuer: 'https://login.example.com', clientSecret: CANARY, clientAuthentication: none() }, 'pass `clientSecret` or `clientAuthentication`, not both'],
     ['a store without keys', { clientId: 'billing', issuer: 'https://login.example.com', store }, '`encryptionKeys` is required with a `store`'],
   ])('%s', (_case, options, message) => {
     const failure = thrownBy(() => createTokenManager(options as TokenManagerOptions));
@@ -226,7 +226,7 @@ describe('createFetch: bad input is refused at once, naming the option, the rule
     ['retry', null, 'an object, or false', 'null'],
     ['tokenHeader', '', 'the name of a header', '""'],
     ['tokenHeader', 'x token', 'the name of a header', '"x token"'],
-    ['tokenScheme', 'Bearer ', 'a header', '"Bearer "'],
+    ['tokenScheme', 'Bearer ', 'one word, such as Bearer', '"Bearer "'],
     ['secretHeaders', 'x-api-key', 'a list of header names', '"x-api-key"'],
     ['secretHeaders', ['x api key'], 'a list of header names', 'a list of 1'],
     ['timeout', 0, 'milliseconds above 0', '0'],

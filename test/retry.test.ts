@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { createRetryBudget } from '../src/retry-budget.js';
-import { pauseBefore, retryAfterOf, withRetries, type RetryContext } from '../src/retry.js';
+import { createRetryBudget } from '../src/retry/retry-budget.js';
+import { retryAfterOf } from '../src/retry/retry-after.js';
+import { pauseBefore, withRetries, type RetryContext } from '../src/retry/with-retries.js';
 import { startAuthorizationServer } from './support/authorization-server.js';
 import { ManualClock } from './support/clock.js';
 import { failureOf } from './support/failure.js';

@@ -98,7 +98,7 @@ describe('T3 failures that may pass are retried', () => {
     const { tokens } = machineClient(server);
     await server.stop();
     const failure = await failureOf(tokens.clientCredentials().getToken());
-    expect(failure).toMatchObject({ code: 'server_unreachable', retryable: true, message: `The token endpoint ${server.tokenEndpoint} could not be reached` });
+    expect(failure).toMatchObject({ code: 'server_unreachable', retryable: true, message: `The token endpoint ${server.tokenEndpoint} could not be reached: connect ECONNREFUSED ${new URL(server.tokenEndpoint).host}` });
     expect(failure.cause).toMatchObject({ cause: { code: 'ECONNREFUSED' } });
     expect(failure).not.toHaveProperty('status');
   });

@@ -4,12 +4,15 @@ import { OAuthError } from '../errors.js';
 import type { Grant, GrantCall } from '../grants/grant.js';
 import type { AccessToken } from '../tokens/access-token.js';
 import type { GetTokenOptions } from '../tokens/token-source.js';
+import { FailureMemory } from './failure-memory.js';
 import { HeldToken, type HoldingContext } from './held-token.js';
-import { FailureMemory, Pause } from './pauses.js';
+import { Pause } from './pause.js';
 import type { TokenStore } from './token-store.js';
 
 /** What all sources of one token manager share. */
 export interface CachingContext extends HoldingContext {
+  /** The authorization server's name, for messages. */
+  readonly server: string;
   readonly store: TokenStore;
   /** Milliseconds for one flight until the server's answer, discovery and retries included; the store has deadlines of its own. */
   readonly timeout: number;
@@ -75,6 +78,10 @@ export class CachingSource {
     return held.token;
   }
 
+  get #isWithoutToken(): boolean {
+    return this.#held === undefined || this.#held.isExpired;
+  }
+
   get #mayDepartUnasked(): boolean {
     const { clock } = this.#context;
     return this.#flight === undefined && this.#backgroundPause.isOver(clock) && this.#failures.current(clock) === undefined;
@@ -100,7 +107,7 @@ export class CachingSource {
 
   async #arrival(flight: Flight, rejected: AccessToken | undefined): Promise<AccessToken> {
     flight.isAwaited = true;
-    flight.isUrgent ||= this.#held === undefined || this.#held.isExpired || this.#held.is(rejected);
+    flight.isUrgent ||= this.#isWithoutToken || this.#held?.is(rejected) === true;
     try {
       return await flight.landing;
     } catch (thrown) {
@@ -125,12 +132,12 @@ export class CachingSource {
   }
 
   async #renew(flight: Flight, rejected: AccessToken | undefined): Promise<AccessToken> {
-    const { timeout } = this.#context;
+    const { server, timeout } = this.#context;
     const before = this.#held;
     // Known at departure: a refusal that comes later is not what this flight answers.
     const replaced = before?.refused === true ? before : undefined;
-    const deadline = deadlineIn(timeout, `No token within ${timeout} ms (option \`timeout\`)`);
-    const call: GrantCall = { signal: deadline.signal, remaining: () => deadline.remaining(), mayRepeat: () => flight.isUrgent };
+    const deadline = deadlineIn(timeout, `No token from ${server} within ${timeout} ms (option \`timeout\`)`);
+    const call: GrantCall = { signal: deadline.signal, remaining: () => deadline.remaining(), mayRepeat: () => flight.isUrgent || (flight.isAwaited && this.#isWithoutToken) };
     try {
       return await this.#adopted(before, replaced, rejected) ?? await this.#acquired(before, replaced, call);
     } catch (thrown) {
@@ -146,7 +153,7 @@ export class CachingSource {
     const stored = await this.#context.store.get(this.#request.key);
     if (stored === undefined) return undefined;
     const found = HeldToken.fromStore(stored, replaced, this.#context);
-    if (found.is(rejected) || found.mustRefresh || (before !== undefined && !found.isNewerThan(before))) return undefined;
+    if (found.is(rejected) || found.is(before?.token) || found.mustRefresh || (before !== undefined && found.isOlderThan(before))) return undefined;
     return this.#hold(found);
   }
 

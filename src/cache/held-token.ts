@@ -2,6 +2,7 @@ import { elapsedSince, momentAt, type Clock, type Moment } from '../clock.js';
 import type { Events } from '../events.js';
 import { IssuedToken, type AccessToken, type IssuedTokenFields, type TokenObserver } from '../tokens/access-token.js';
 import { isExpired, mayRefresh, mustRefresh, type RefreshPolicy } from '../tokens/lifetime.js';
+import { doubled } from './pause.js';
 import type { StoredToken } from './token-store.js';
 
 export interface HoldingContext {
@@ -67,11 +68,11 @@ export class HeldToken implements TokenObserver {
    */
   get isReplaceable(): boolean {
     if (this.replacements === 0 || this.#accepted) return true;
-    return this.#age >= Math.min(firstReplacementPause * 2 ** (this.replacements - 1), longestReplacementPause);
+    return this.#age >= doubled(firstReplacementPause, this.replacements - 1, longestReplacementPause);
   }
 
-  isNewerThan(other: HeldToken): boolean {
-    return this.#obtained.now > other.#obtained.now;
+  isOlderThan(other: HeldToken): boolean {
+    return this.#obtained.now < other.#obtained.now;
   }
 
   is(token: AccessToken | undefined): boolean {

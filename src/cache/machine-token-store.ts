@@ -16,11 +16,11 @@ export const noStore: TokenStore = {
  */
 export function machineTokenStore(store: KeyvLike, sealer: Sealer, events: Events): TokenStore {
   let reported: unknown;
-  const report = (operation: string, thrown: unknown): void => {
+  const report = (operation: 'get' | 'set', thrown: unknown): void => {
     // While the store is left alone every call fails with the same error.
     if (thrown === reported) return;
     reported = thrown;
-    events.emit('store-failed', { operation, error: thrown instanceof OAuthError ? thrown : new OAuthError('store_failed', 'An entry of the store could not be opened', { cause: thrown }) });
+    events.emit('store-failed', { operation, error: thrown instanceof OAuthError ? thrown : new OAuthError('store_failed', 'An entry of the store could not be opened: it was changed or cut off', { cause: thrown }) });
   };
   return {
     async get(key) {
@@ -28,7 +28,7 @@ export function machineTokenStore(store: KeyvLike, sealer: Sealer, events: Event
         const name = entryName(key);
         const sealed = await store.get(name);
         if (sealed === undefined || sealed === null) return undefined;
-        if (typeof sealed !== 'string') throw new TypeError('the entry is not a text');
+        if (typeof sealed !== 'string') throw new OAuthError('store_failed', 'An entry of the store is not the text that was written');
         return readTokenRecord(await sealer.open(name, sealed));
       } catch (thrown) {
         report('get', thrown);

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { compactDecrypt, CompactEncrypt, decodeProtectedHeader } from 'jose';
+import { OAuthError } from '../errors.js';
 
 /** Closes texts so that only holders of a key can read them, each under the name it was closed for. */
 export interface Sealer {
@@ -9,7 +10,7 @@ export interface Sealer {
 }
 
 /** For stores that may hold tokens in the clear. */
-export const openly: Sealer = {
+export const unsealed: Sealer = {
   seal: async (_name, text) => Promise.resolve(text),
   open: async (_name, sealed) => Promise.resolve(sealed),
 };
@@ -28,12 +29,16 @@ export function createSealer(keys: readonly [Uint8Array, ...Uint8Array[]]): Seal
     async open(name, sealed) {
       const { kid, name: sealedFor } = decodeProtectedHeader(sealed);
       const key = byId.get(kid ?? '');
-      if (key === undefined) throw new Error('sealed by an unknown key');
-      if (sealedFor !== name) throw new Error('sealed for another name');
+      if (key === undefined) throw unreadable('was sealed by a key that is not in `encryptionKeys`; while keys rotate, the old one stays in the list behind the new one');
+      if (sealedFor !== name) throw unreadable('was sealed for another key of the store, and copied or moved');
       const { plaintext } = await compactDecrypt(sealed, key, { keyManagementAlgorithms: ['dir'], contentEncryptionAlgorithms: ['A256GCM'] });
       return new TextDecoder().decode(plaintext);
     },
   };
+}
+
+function unreadable(reason: string): OAuthError {
+  return new OAuthError('store_failed', `An entry of the store ${reason}`);
 }
 
 /** 32 bytes in base64url or hex, or nothing. */

@@ -4,9 +4,11 @@ export interface Challenge {
   readonly scheme: string;
   /** E.g. `invalid_token`, `insufficient_scope` (RFC 6750 section 3.1), `insufficient_user_authentication` (RFC 9470). */
   readonly error?: string;
+  /** A text for developers. */
   readonly error_description?: string;
   /** The scope that is needed. */
   readonly scope?: string;
+  /** What is protected (RFC 9110 section 11.5). */
   readonly realm?: string;
   /** Authentication contexts, one of which is needed (RFC 9470 section 3). */
   readonly acr_values?: string;
@@ -35,6 +37,11 @@ const unquoted = /[^\s,"]*/y;
 const token68 = /[ \t]+([A-Za-z0-9\-._~+/]+=*)[ \t]*(?=,|$)/y;
 const unreadable = /[^,]+/y;
 
+interface Parsed {
+  readonly scheme: string;
+  readonly parameters: [string, string][];
+}
+
 function parseChallenges(header: string): Challenge[] {
   let position = 0;
   const take = (pattern: RegExp): RegExpExecArray | undefined => {
@@ -45,10 +52,11 @@ function parseChallenges(header: string): Challenge[] {
     return match;
   };
 
-  const found: { scheme: string; parameters: [string, string][] }[] = [];
-  const current = (): { scheme: string; parameters: [string, string][] } => {
-    if (found.length === 0) found.push({ scheme: '', parameters: [] });
-    return found[found.length - 1] as { scheme: string; parameters: [string, string][] };
+  const found: Parsed[] = [];
+  const begin = (scheme: string, parameters: [string, string][] = []): Parsed => {
+    const begun = { scheme, parameters };
+    found.push(begun);
+    return begun;
   };
 
   for (take(separators); position < header.length; take(separators)) {
@@ -57,10 +65,10 @@ function parseChallenges(header: string): Challenge[] {
       take(unreadable);
     } else if (take(equals) !== undefined) {
       const text = take(quoted)?.[1]?.replace(/\\([^])/g, '$1') ?? take(unquoted)?.[0] ?? '';
-      current().parameters.push([name.toLowerCase(), text]);
+      (found.at(-1) ?? begin('')).parameters.push([name.toLowerCase(), text]);
     } else {
       const credentials = take(token68)?.[1];
-      found.push({ scheme: name, parameters: credentials === undefined ? [] : [['token68', credentials]] });
+      begin(name, credentials === undefined ? [] : [['token68', credentials]]);
     }
   }
   return found.map(({ scheme, parameters }) => ({ ...firstOfEach(parameters), scheme }));

@@ -1,11 +1,11 @@
 import type { TokenSource } from '../tokens/token-source.js';
-import { authorized } from './authorization.js';
+import { authorized } from './authorized.js';
 import { fetchSettings, type FetchOptions } from './fetch-options.js';
-import { checkOrigin } from './origins.js';
+import { checkOrigin } from './check-origin.js';
 import { readCall, targetOf, type CallInit } from './outgoing.js';
-import { following } from './redirects.js';
-import { repeating } from './repetition.js';
-import { hasHeader, sending } from './send.js';
+import { following } from './following.js';
+import { repeating } from './repeating.js';
+import { sending } from './sending.js';
 import { timeLimit } from './time-limit.js';
 
 /**
@@ -33,7 +33,7 @@ export function createFetch(source: TokenSource, options: FetchOptions): typeof 
       const response = await exchange(outgoing, {
         signal,
         ...(limit && { remaining: () => limit.remaining() }),
-        ownAuthorization: hasHeader(outgoing.headers, tokenHeader),
+        ownAuthorization: outgoing.headers.some(([name]) => name === tokenHeader),
         sent: false,
         replayed: false,
       });

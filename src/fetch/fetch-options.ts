@@ -1,39 +1,40 @@
 import type { Dispatcher } from 'undici';
-import { retryPolicy, retryRules, type RetryOptions, type RetryPolicy } from '../retry-options.js';
-import { checkSecure } from '../secure-url.js';
+import { retryPolicy, retryRules, type RetryOptions, type RetryPolicy } from '../retry/retry-options.js';
+import { checkSecure } from '../transport/secure-url.js';
 import { callable, checkOptions, flag, having, invalid, positiveDuration, shapeOf, texts, type Rule, type Rules } from '../validation.js';
 
 /** At least one of `baseUrl` and `origins` is required: a token only goes where it was meant to go. */
 export interface FetchOptions {
   /** Resolves relative URLs as the URL standard does; its origin may receive the token. */
-  baseUrl?: string | URL;
+  baseUrl?: string | URL | undefined;
   /** Further origins that may receive the token, e.g. `https://files.example.com`. */
-  origins?: string[];
+  origins?: readonly string[] | undefined;
   /** Whether a request whose token was refused is sent once more with another. A body that can't be sent twice never is. @default true */
-  replay?: boolean;
+  replay?: boolean | undefined;
   /** Statuses that mean "this token is refused". One other than 401 counts whatever its challenge says. @default [401] */
-  rejectedStatus?: number[];
+  rejectedStatus?: readonly number[] | undefined;
   /** How 429, 502, 503, 504 and network errors of idempotent methods are repeated; `false`: not at all. */
-  retry?: FetchRetryOptions | false;
+  retry?: FetchRetryOptions | false | undefined;
   /** The header that carries the token, for APIs with one of their own: it then holds the bare token. @default 'Authorization' */
-  tokenHeader?: string;
+  tokenHeader?: string | undefined;
   /** The word before the token. @default the token's type, e.g. `Bearer`; none in a `tokenHeader` of the API's own */
-  tokenScheme?: string;
+  tokenScheme?: string | undefined;
   /** Further headers of the caller's that must not leave the allowed origins on a redirect, e.g. `x-api-key`. */
-  secretHeaders?: string[];
+  secretHeaders?: readonly string[] | undefined;
   /** Milliseconds until the response's headers are there, waits, retries and replay included. @default none */
-  timeout?: number;
+  timeout?: number | undefined;
   /** Allows http to loopback: 127.0.0.0/8, ::1 and localhost. @default false */
-  allowInsecureRequests?: boolean;
-  /** The undici dispatcher; one in a call's init goes before it. @default the global one if one was set, else an `Agent` of the library's own */
-  dispatcher?: Dispatcher;
+  allowInsecureRequests?: boolean | undefined;
+  /** The undici dispatcher; a `dispatcher` in a call's init goes before it (Node's types know only those of its own copy of undici there). @default the global one if one was set, else an `Agent` of the library's own */
+  dispatcher?: Dispatcher | undefined;
   /** The fetch that sends. @default `globalThis.fetch`, looked up at each call */
-  fetch?: typeof globalThis.fetch;
+  fetch?: typeof globalThis.fetch | undefined;
 }
 
+/** How requests to an API are repeated. */
 export interface FetchRetryOptions extends RetryOptions {
   /** Methods that may be repeated. Add `POST` only where the API takes the same request twice without doing it twice. @default ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'] */
-  methods?: string[];
+  methods?: readonly string[] | undefined;
 }
 
 /** The same, checked, with every default filled in. Header names are in lower case. */
@@ -60,7 +61,7 @@ const rules: Rules<FetchOptions> = {
   rejectedStatus: { expected: 'a list of HTTP statuses from 400 to 599', accepts: (value) => Array.isArray(value) && value.every((status) => Number.isInteger(status) && status >= 400 && status <= 599) },
   retry: { expected: 'an object, or false', accepts: (value) => value === false || (typeof value === 'object' && value !== null) },
   tokenHeader: headerName,
-  tokenScheme: headerName,
+  tokenScheme: { expected: 'one word, such as Bearer', accepts: headerName.accepts },
   secretHeaders: { expected: 'a list of header names', accepts: (value) => Array.isArray(value) && value.every(headerName.accepts) },
   timeout: positiveDuration,
   allowInsecureRequests: flag,

@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici';
-import type { TransportInit } from '../transport.js';
+import type { TransportInit } from '../transport/transport.js';
 import { isPlainObject } from '../validation.js';
 
 /** A call of the fetch, taken by value: whatever the caller changes afterwards, this stays. */
@@ -27,11 +27,14 @@ type ReplayableBody = string | Uint8Array<ArrayBuffer> | URLSearchParams | FormD
 export type CallInit = Omit<RequestInit, 'dispatcher'> & { dispatcher?: Dispatcher };
 
 /**
- * Where a call goes: a relative URL is resolved as the URL standard does.
+ * Where a call goes: a relative URL is resolved as the URL standard does. Of a `Request` its own URL counts, not what someone laid over it.
  * @throws TypeError that of the platform's `Request`
  */
 export function targetOf(input: string | URL | Request, baseUrl: URL | undefined): URL {
-  if (input instanceof Request) return new URL(input.url);
+  if (input instanceof Request) {
+    const url: string = Reflect.get(Request.prototype, 'url', input);
+    return new URL(url);
+  }
   // Not `String()`, which would take a symbol.
   const text = ''.concat(input as string);
   // An object of another kind, such as the `Request` of another fetch: with a base it would pass for a path.
@@ -125,10 +128,10 @@ function captureBody(body: RequestInit['body']): ReplayableBody | undefined {
   if (body instanceof URLSearchParams) return new URLSearchParams(body);
   if (body instanceof FormData) return copyForm(body);
   if (body instanceof ArrayBuffer) return new Uint8Array(body.slice(0));
-  if (ArrayBuffer.isView(body)) return new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice();
+  if (ArrayBuffer.isView(body) && !(body.buffer instanceof SharedArrayBuffer)) return new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice();
   const isStream = typeof body === 'object' && (body instanceof ReadableStream || Symbol.asyncIterator in body);
-  // A symbol is the platform's to refuse.
-  return isStream || typeof body === 'symbol' ? undefined : String(body as unknown);
+  // Symbols and shared memory are the platform's to refuse.
+  return isStream || typeof body === 'symbol' || ArrayBuffer.isView(body) ? undefined : String(body as unknown);
 }
 
 function copyForm(form: FormData): FormData {

@@ -1,4 +1,4 @@
-import { deadlineIn, keepAlive, type Deadline } from '../deadline.js';
+import { deadlineIn, keepAlive, onAbort, type Deadline } from '../deadline.js';
 
 /** The caller's signal and a time limit as one signal. */
 export interface TimeLimit {
@@ -20,11 +20,11 @@ export function timeLimit(milliseconds: number, signal: AbortSignal | undefined)
   const letProcessEnd = keepAlive();
   const controller = new AbortController();
   const onDeadline = (): void => { controller.abort(deadline.signal.reason); };
-  const onAbort = (): void => { controller.abort(signal?.reason); };
+  const forward = (): void => { controller.abort(signal?.reason); };
   deadline.signal.addEventListener('abort', onDeadline);
-  if (signal?.aborted === true) onAbort();
-  else signal?.addEventListener('abort', onAbort);
-  const letGo = (): void => { signal?.removeEventListener('abort', onAbort); };
+  if (signal?.aborted === true) forward();
+  else if (signal !== undefined) onAbort(signal, forward);
+  const letGo = (): void => { signal?.removeEventListener('abort', forward); };
   const end = (): void => {
     letProcessEnd();
     deadline.clear();

@@ -1,7 +1,7 @@
 import { OAuthError } from '../errors.js';
-import { withRetries } from '../retry.js';
-import type { RetryBudget } from '../retry-budget.js';
-import type { RetryPolicy } from '../retry-options.js';
+import { withRetries } from '../retry/with-retries.js';
+import type { RetryBudget } from '../retry/retry-budget.js';
+import type { RetryPolicy } from '../retry/retry-options.js';
 import type { AuthorizationServer } from '../server/authorization-server.js';
 import type { CanonicalTokenRequest } from '../tokens/token-request.js';
 import type { Grant } from './grant.js';

@@ -11,7 +11,8 @@ export async function readBody(response: Response, what: string): Promise<string
   let size = 0;
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) return Buffer.concat(chunks).toString('utf8');
+    // A decoder, since it drops a byte order mark as the platform's `json()` does.
+    if (done) return new TextDecoder().decode(Buffer.concat(chunks));
     size += value.byteLength;
     if (size > limit) {
       await reader.cancel().catch(() => undefined);

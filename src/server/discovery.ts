@@ -1,16 +1,17 @@
 import { orAbort, deadlineIn } from '../deadline.js';
 import { OAuthError } from '../errors.js';
-import { retryAfterOf } from '../retry.js';
-import { isSecure } from '../secure-url.js';
+import { retryAfterOf } from '../retry/retry-after.js';
+import { isSecure } from '../transport/secure-url.js';
 import type { Clock } from '../clock.js';
-import { discard, send, type Transport } from '../transport.js';
+import { discard, send, type TransportOptions } from '../transport/transport.js';
 import { parseJsonObject, readBody } from './body.js';
 import type { AuthorizationServerMetadata } from './metadata.js';
-import { isPassing } from './token-error.js';
+import { isPassingStatus } from './passing-status.js';
+import { unreachable } from './unreachable.js';
 
 export interface DiscoveryOptions {
   readonly issuer: string | URL;
-  readonly transport: Transport;
+  readonly transport: TransportOptions;
   /** Milliseconds for one discovery, both documents included. */
   readonly timeout: number;
   readonly clock: Clock;
@@ -50,10 +51,16 @@ async function discover({ issuer, transport, timeout, clock, allowInsecureReques
   } finally {
     deadline.clear();
   }
-  const { status, retryAfter } = misses.find((miss) => isPassing(miss.status)) ?? misses[0] ?? { status: 0, retryAfter: undefined };
-  throw new OAuthError('discovery_failed', `No metadata of ${String(issuer)}: ${misses.map(({ url, reason }) => `${url} ${reason}`).join('; ')}. Check the option \`issuer\`, or pass the metadata as \`server\``, {
+  throw noMetadata(String(issuer), misses);
+}
+
+function noMetadata(issuer: string, misses: readonly Miss[]): OAuthError {
+  const told = misses.map(({ url, reason }) => `${url} ${reason}`).join('; ');
+  const passing = misses.find(({ status }) => isPassingStatus(status));
+  const { status, retryAfter } = { ...(passing ?? misses[0]) };
+  return new OAuthError('discovery_failed', `No metadata of ${issuer}: ${told}. Check the option \`issuer\`, or pass the metadata as \`server\``, {
     status,
-    retryable: isPassing(status),
+    retryable: passing !== undefined,
     retryAfter,
   });
 }
@@ -71,12 +78,12 @@ interface Miss {
   readonly retryAfter?: number | undefined;
 }
 
-async function fetchDocument(url: string, transport: Transport, signal: AbortSignal, now: number): Promise<{ metadata: Record<string, unknown> } | Miss> {
+async function fetchDocument(url: string, transport: TransportOptions, signal: AbortSignal, now: number): Promise<{ metadata: Record<string, unknown> } | Miss> {
   try {
     const response = await send(url, { headers: { accept: 'application/json' }, redirect: 'manual', signal }, transport);
     const { status } = response;
     if (status !== 200) {
-      await discard(response);
+      discard(response);
       return { url, status, reason: `answered with HTTP ${status}${status > 299 && status < 400 ? ', a redirect, which is not followed' : ''}`, retryAfter: retryAfterOf(response.headers, now) };
     }
     const metadata = parseJsonObject(await readBody(response, 'The discovery endpoint'));
@@ -84,19 +91,21 @@ async function fetchDocument(url: string, transport: Transport, signal: AbortSig
   } catch (thrown) {
     if (thrown instanceof OAuthError) throw thrown;
     signal.throwIfAborted();
-    throw new OAuthError('server_unreachable', `${url} could not be reached`, { retryable: true, cause: thrown });
+    throw unreachable(url, thrown);
   }
 }
 
 /** RFC 8414 section 3.3: the issuer in the document must be the configured one, character by character. */
 function validated(metadata: Record<string, unknown>, url: string, identifiers: readonly string[], allowInsecureRequests: boolean): AuthorizationServerMetadata {
   const { issuer, token_endpoint: tokenEndpoint } = metadata;
+  const refuse = (reason: string): OAuthError => new OAuthError('discovery_failed', `${url} ${reason}`);
   if (typeof issuer !== 'string' || !identifiers.includes(issuer)) {
-    throw new OAuthError('discovery_failed', `${url} is the metadata of another issuer: ${typeof issuer === 'string' ? JSON.stringify(issuer.slice(0, 200)) : 'none'} instead of ${JSON.stringify(identifiers[0])}. Set the option \`issuer\` to the server's exact spelling`);
+    const found = typeof issuer === 'string' ? JSON.stringify(issuer.slice(0, 200)) : 'none';
+    throw refuse(`is the metadata of another issuer: ${found} instead of ${JSON.stringify(identifiers[0])}. Set the option \`issuer\` to the server's exact spelling`);
   }
-  if (typeof tokenEndpoint !== 'string' || !URL.canParse(tokenEndpoint)) throw new OAuthError('discovery_failed', `${url} names no token_endpoint that is a URL`);
-  const { username, password } = new URL(tokenEndpoint);
-  if (username !== '' || password !== '') throw new OAuthError('discovery_failed', `${url} names a token_endpoint with user and password`);
-  if (!isSecure(new URL(tokenEndpoint), allowInsecureRequests)) throw new OAuthError('discovery_failed', `${url} names a token_endpoint that is not https; http is for loopback only, with \`allowInsecureRequests\``);
+  if (typeof tokenEndpoint !== 'string' || !URL.canParse(tokenEndpoint)) throw refuse('names no token_endpoint that is a URL');
+  const endpoint = new URL(tokenEndpoint);
+  if (endpoint.username !== '' || endpoint.password !== '') throw refuse('names a token_endpoint with user and password');
+  if (!isSecure(endpoint, allowInsecureRequests)) throw refuse('names a token_endpoint that is not https; http is for loopback only, with `allowInsecureRequests`');
   return Object.freeze({ ...metadata, issuer, token_endpoint: tokenEndpoint });
 }

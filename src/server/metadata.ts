@@ -2,6 +2,7 @@
 export interface AuthorizationServerMetadata {
   /** The issuer identifier, as the server spells it. */
   readonly issuer?: string;
+  /** https; http to loopback with `allowInsecureRequests`. */
   readonly token_endpoint: string;
   /** Names of client authentication methods. Where it is absent the server takes `client_secret_basic`. */
   readonly token_endpoint_auth_methods_supported?: readonly string[];

@@ -1,13 +1,13 @@
 import { allowInsecureRequests as allowInsecure, clientCredentialsGrant, Configuration, customFetch, type ServerMetadata } from 'openid-client';
 import type { Clock, Moment } from '../clock.js';
-import { orAbort } from '../deadline.js';
-import { OAuthError } from '../errors.js';
-import type { Transport } from '../transport.js';
+import { className, OAuthError } from '../errors.js';
+import type { TransportOptions } from '../transport/transport.js';
 import type { CanonicalTokenRequest } from '../tokens/token-request.js';
 import type { AuthorizationServer, TokenResponse } from './authorization-server.js';
 import type { AuthenticationChoice } from './client-authentication/choose.js';
-import type { ClientAuthentication, PresentedProof } from './client-authentication/client-authentication.js';
+import type { ClientAuthentication, PresentedProof, UnauthenticatedRequest } from './client-authentication/client-authentication.js';
 import type { AuthorizationServerMetadata } from './metadata.js';
+import { createRedactor } from './redaction.js';
 import { readMembers, type TokenAnswer } from './token-answer.js';
 import { exchangeWithTokenEndpoint } from './token-endpoint.js';
 import { isErrorAnswer, tokenError } from './token-error.js';
@@ -17,22 +17,22 @@ export interface AuthorizationServerOptions {
   readonly clientId: string;
   readonly metadata: (signal: AbortSignal) => Promise<AuthorizationServerMetadata>;
   readonly authentication: AuthenticationChoice;
-  readonly transport: Transport;
+  readonly transport: TransportOptions;
   readonly clock: Clock;
   readonly allowInsecureRequests: boolean;
 }
 
 /**
- * The authorization server by openid-client: it builds the requests and validates the answers. What goes over the wire is ours
- * (`customFetch`): it buffers, caps and reads the server's own words, and hands openid-client a conformant answer.
+ * The authorization server by openid-client, which builds the request and has it authenticated. What goes over the wire is ours (`customFetch`):
+ * the answer is buffered, capped, read and judged here; what openid-client then validates is a conformant one.
  */
 export function createAuthorizationServer(options: AuthorizationServerOptions): AuthorizationServer {
   return {
     async clientCredentials(request, signal) {
       try {
-        const metadata = await orAbort(options.metadata(signal), signal);
+        const metadata = await options.metadata(signal);
         const authentication = options.authentication(metadata);
-        return await withAnotherSecret(authentication, async () => requestToken(options, metadata, authentication, request, signal));
+        return await withAnotherSecret(async () => requestToken(options, metadata, authentication, request, signal));
       } catch (thrown) {
         throw thrown instanceof OAuthError ? thrown : new OAuthError('invalid_response', 'The token endpoint gave an answer that is not valid', { cause: thrown });
       }
@@ -43,11 +43,11 @@ export function createAuthorizationServer(options: AuthorizationServerOptions): 
 type Outcome = { readonly response: TokenResponse } | { readonly failure: unknown; readonly proof: PresentedProof | undefined };
 
 /** After `invalid_client` one more attempt, if the secret is a function that now gives another one. */
-async function withAnotherSecret(authentication: ClientAuthentication, attempt: () => Promise<Outcome>): Promise<TokenResponse> {
+async function withAnotherSecret(attempt: () => Promise<Outcome>): Promise<TokenResponse> {
   let outcome = await attempt();
   if ('failure' in outcome && isInvalidClient(outcome.failure) && await outcome.proof?.renew?.() === true) outcome = await attempt();
   if ('response' in outcome) return outcome.response;
-  throw isInvalidClient(outcome.failure) ? withHint(outcome.failure, authentication.method) : outcome.failure;
+  throw outcome.failure;
 }
 
 async function requestToken(options: AuthorizationServerOptions, metadata: AuthorizationServerMetadata, authentication: ClientAuthentication, request: CanonicalTokenRequest, signal: AbortSignal): Promise<Outcome> {
@@ -56,7 +56,7 @@ async function requestToken(options: AuthorizationServerOptions, metadata: Autho
   // openid-client awaits it, though its type doesn't say so.
   // eslint-disable-next-line @typescript-eslint/no-misused-promises
   const configuration = new Configuration(serverMetadata(metadata), options.clientId, undefined, async (_server, _client, parameters, headers) => {
-    proof = await authentication.authenticate({ clientId: options.clientId, parameters, headers, signal });
+    proof = await authenticated(authentication, { clientId: options.clientId, parameters, headers, signal });
   });
   // Deprecated in the sense of 'beware': our own check lets http through to loopback only.
   // eslint-disable-next-line @typescript-eslint/no-deprecated
@@ -64,8 +64,8 @@ async function requestToken(options: AuthorizationServerOptions, metadata: Autho
   configuration.timeout = 0;
   configuration[customFetch] = async (url, { method, headers, body }) => {
     const { answer, sentAt } = await exchangeWithTokenEndpoint(url, { method, headers, body: body as URLSearchParams, signal }, options.transport, options.clock);
-    const secrets = secretsOf(proof, request);
-    if (isErrorAnswer(answer)) throw tokenError(answer, secrets, options.clock.now());
+    const secrets = proof?.secrets ?? [];
+    if (isErrorAnswer(answer)) throw tokenError(answer, { redact: createRedactor([...secrets, ...secretParameters(request)]), authenticationMethod: authentication.method, now: options.clock.now() });
     response = tokenResponse(answer, sentAt, secrets);
     return Response.json({ access_token: response.accessToken, token_type: response.tokenType });
   };
@@ -75,6 +75,16 @@ async function requestToken(options: AuthorizationServerOptions, metadata: Autho
     throw new TypeError('no answer was read');
   } catch (thrown) {
     return { failure: unwrapped(thrown), proof };
+  }
+}
+
+/** A client authentication may be the user's own: what it throws is no answer of the server. */
+async function authenticated(authentication: ClientAuthentication, request: UnauthenticatedRequest): Promise<PresentedProof> {
+  try {
+    return await authentication.authenticate(request);
+  } catch (thrown) {
+    if (thrown instanceof OAuthError) throw thrown;
+    throw new OAuthError('invalid_configuration', `\`clientAuthentication\`: authenticate() threw ${className(thrown)}`, { retryable: true });
   }
 }
 
@@ -110,22 +120,11 @@ function grantParameters({ scope, resource, audience, parameters }: CanonicalTok
   return form;
 }
 
-/** Parameters of the user's own may be secret too; very short ones, such as `1`, would only blur the text. */
-function secretsOf(proof: PresentedProof | undefined, { parameters }: CanonicalTokenRequest): string[] {
-  return [...(proof?.secrets ?? []), ...Object.values(parameters).filter((value) => value.length > 5)];
+/** Parameters of the user's own may be secret too. */
+function secretParameters({ parameters }: CanonicalTokenRequest): string[] {
+  return Object.entries(parameters).filter(([name]) => /secret|passw|token|assertion|key/i.test(name)).map(([, value]) => value);
 }
 
-function isInvalidClient(failure: unknown): failure is OAuthError {
+function isInvalidClient(failure: unknown): boolean {
   return failure instanceof OAuthError && failure.code === 'token_request_failed' && failure.error === 'invalid_client';
-}
-
-const hints: Readonly<Record<string, string>> = {
-  // Most servers that refuse Basic say nothing else.
-  client_secret_basic: 'If id and secret are right, the server may want them in the body: set `clientAuthentication: clientSecretPost(secret)`',
-  none: 'No secret was sent: `clientSecret` is not set',
-};
-
-function withHint({ message, code, ...details }: OAuthError, method: string): OAuthError {
-  const hint = hints[method];
-  return new OAuthError(code, hint === undefined ? message : `${message}. ${hint}`, details);
 }

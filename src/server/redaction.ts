@@ -1,27 +1,37 @@
+import { formEncode } from './form-encoding.js';
+
 const placeholder = '[redacted]';
 
+/** Replaces what must not be seen in a text. */
+export type Redactor = (text: string) => string;
+
 /**
- * Servers echo what they were sent: their texts are searched for the request's secrets, as they are and in the encodings that they
+ * Servers echo what they were sent: their texts are searched for secrets, as they are and in the encodings that they
  * may have gone through. A text that still reads as a secret after any further decoding is dropped whole.
  */
-export function redact(text: string, secrets: readonly string[]): string {
+export function createRedactor(secrets: readonly string[]): Redactor {
   const sought = secrets.filter((secret) => secret !== '');
+  if (sought.length === 0) return (text) => text;
   const spellings = sought.flatMap(spellingsOf).sort((a, b) => b.length - a.length);
-  const redacted = spellings.reduce((rest, spelling) => rest.replaceAll(new RegExp(escapeRegExp(spelling), 'gi'), placeholder), text);
+  const pattern = new RegExp(spellings.map(escapeRegExp).join('|'), 'gi');
   const needles = sought.map((secret) => secret.toLowerCase());
-  for (const reading of readings(redacted)) {
-    const haystack = reading.toLowerCase();
-    if (needles.some((needle) => haystack.includes(needle))) return placeholder;
-  }
-  return redacted;
+  return (text) => {
+    const redacted = text.replaceAll(pattern, placeholder);
+    for (const reading of readings(redacted)) {
+      const haystack = reading.toLowerCase();
+      if (needles.some((needle) => haystack.includes(needle))) return placeholder;
+    }
+    return redacted;
+  };
 }
 
 function spellingsOf(secret: string): string[] {
   const bytes = Buffer.from(secret);
   return [
     secret,
-    encodeURIComponent(Buffer.from(secret).toString()),
-    new URLSearchParams({ '': secret }).toString().slice(1),
+    // By way of its bytes: a lone surrogate would throw.
+    encodeURIComponent(bytes.toString()),
+    formEncode(secret),
     JSON.stringify(secret).slice(1, -1),
     bytes.toString('base64'),
     bytes.toString('base64url'),

@@ -1,5 +1,6 @@
 import { parseJsonObject } from './body.js';
 import { readExpiresIn } from './expires-in.js';
+import { createRedactor } from './redaction.js';
 
 /** The answer of a token endpoint as it came: nothing in it is trusted yet. */
 export interface TokenAnswer {
@@ -16,8 +17,6 @@ export interface TokenMembers {
   /** Seconds. */
   readonly expiresIn: number | undefined;
   readonly scope: string | undefined;
-  readonly refreshToken: string | undefined;
-  readonly idToken: string | undefined;
   readonly parameters: Readonly<Record<string, unknown>>;
 }
 
@@ -30,33 +29,40 @@ export function parseMembers(body: string, contentType: string | null): Record<s
 /** @param secrets of the request: an answer may echo them as well */
 export function readMembers(members: Readonly<Record<string, unknown>>, secrets: readonly string[]): TokenMembers {
   const { access_token, token_type, expires_in, scope, refresh_token, id_token, ...others } = members;
-  const hidden = [...secrets, ...[access_token, refresh_token, id_token].filter((token) => nonEmptyText(token) !== undefined)];
+  const hidden = [...secrets, ...[access_token, refresh_token, id_token].filter((token) => typeof token === 'string' && token !== '')] as string[];
+  const holdsSecret = secretDetector(hidden);
+  const granted = (Array.isArray(scope) ? scope : [scope]).filter((value) => typeof value === 'string' && value !== '' && !holdsSecret(value)).join(' ');
   return {
     accessToken: access_token,
     tokenType: token_type,
     expiresIn: readExpiresIn(expires_in),
-    scope: Array.isArray(scope) ? scope.filter((value) => typeof value === 'string').join(' ') : typeof scope === 'string' ? scope : undefined,
-    refreshToken: nonEmptyText(refresh_token),
-    idToken: nonEmptyText(id_token),
-    parameters: without(hidden, others) as Record<string, unknown>,
+    scope: granted === '' ? undefined : granted,
+    parameters: without(holdsSecret, others) as Record<string, unknown>,
   };
 }
 
-function nonEmptyText(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
+/** Short secrets are looked for as whole values only: they may be part of anything. */
+const shortest = 8;
+
+function secretDetector(hidden: readonly string[]): (text: string) => boolean {
+  const redact = createRedactor(hidden.filter((secret) => secret.length >= shortest));
+  return (text) => hidden.includes(text) || redact(text) !== text;
 }
 
 /** Deeper than any server nests; beyond it nothing is kept. */
 const deepest = 32;
 
-/** A copy without members that equal a token or secret, at any depth, and without `__proto__`, which a careless merge of the caller would follow. */
-function without(hidden: readonly unknown[], value: unknown, depth = 0): unknown {
+/**
+ * A copy without members that hold a token or secret, in their name or value and at any depth, and without `__proto__`, which a careless
+ * merge of the caller would follow.
+ */
+function without(holdsSecret: (text: string) => boolean, value: unknown, depth = 0): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  const kept = (member: unknown): boolean => !hidden.includes(member) && (depth < deepest || typeof member !== 'object');
-  if (Array.isArray(value)) return value.filter(kept).map((member) => without(hidden, member, depth + 1));
+  const kept = (member: unknown): boolean => (typeof member === 'string' ? !holdsSecret(member) : depth < deepest || typeof member !== 'object');
+  if (Array.isArray(value)) return value.filter(kept).map((member) => without(holdsSecret, member, depth + 1));
   return Object.fromEntries(
     Object.entries(value)
-      .filter(([name, member]) => name !== '__proto__' && kept(member))
-      .map(([name, member]) => [name, without(hidden, member, depth + 1)]),
+      .filter(([name, member]) => name !== '__proto__' && !holdsSecret(name) && kept(member))
+      .map(([name, member]) => [name, without(holdsSecret, member, depth + 1)]),
   );
 }

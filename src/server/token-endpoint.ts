@@ -1,6 +1,7 @@
 import { momentOf, type Clock, type Moment } from '../clock.js';
 import { OAuthError } from '../errors.js';
-import { discard, send, type Transport, type TransportInit } from '../transport.js';
+import { unreachable } from './unreachable.js';
+import { discard, send, type TransportOptions, type TransportInit } from '../transport/transport.js';
 import { readBody } from './body.js';
 import { parseMembers, type TokenAnswer } from './token-answer.js';
 
@@ -11,7 +12,7 @@ export interface TokenExchange {
 }
 
 /** One request to the token endpoint and its whole answer: no redirect is followed, no body is read past the limit. */
-export async function exchangeWithTokenEndpoint(url: string, init: TransportInit & { signal: AbortSignal }, transport: Transport, clock: Clock): Promise<TokenExchange> {
+export async function exchangeWithTokenEndpoint(url: string, init: TransportInit & { signal: AbortSignal }, transport: TransportOptions, clock: Clock): Promise<TokenExchange> {
   try {
     const sentAt = momentOf(clock);
     const response = await send(url, { ...init, redirect: 'manual' }, transport);
@@ -19,14 +20,14 @@ export async function exchangeWithTokenEndpoint(url: string, init: TransportInit
   } catch (thrown) {
     if (thrown instanceof OAuthError) throw thrown;
     init.signal.throwIfAborted();
-    throw new OAuthError('server_unreachable', `The token endpoint ${withoutQuery(url)} could not be reached`, { retryable: true, cause: thrown });
+    throw unreachable(`The token endpoint ${withoutQuery(url)}`, thrown);
   }
 }
 
 async function readAnswer(response: Response): Promise<TokenAnswer> {
   const { status, headers } = response;
   if (status > 299 && status < 400) {
-    await discard(response);
+    discard(response);
     return { status, headers, members: undefined };
   }
   const body = await readBody(response, 'The token endpoint').catch((thrown: unknown) => {

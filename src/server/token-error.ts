@@ -1,6 +1,7 @@
 import { OAuthError } from '../errors.js';
-import { retryAfterOf } from '../retry.js';
-import { redact } from './redaction.js';
+import { retryAfterOf } from '../retry/retry-after.js';
+import { isPassingStatus } from './passing-status.js';
+import { createRedactor, type Redactor } from './redaction.js';
 import type { TokenAnswer } from './token-answer.js';
 
 /** Whether an answer is an error: any status but 2xx, and a 2xx that carries `error` all the same. */
@@ -9,33 +10,50 @@ export function isErrorAnswer({ status, members }: TokenAnswer): boolean {
   return status < 200 || status > 299 || (error !== undefined && error !== null && error !== '' && error !== false);
 }
 
+export interface TokenErrorContext {
+  /** Of the request: an answer may echo what it was sent. */
+  readonly redact: Redactor;
+  readonly authenticationMethod: string;
+  readonly now: number;
+}
+
+const hints: Readonly<Record<string, string>> = {
+  // Most servers that refuse Basic say nothing else.
+  client_secret_basic: 'If id and secret are right, the server may want them in the body: set `clientAuthentication: clientSecretPost(secret)`',
+  none: 'No secret was sent: `clientSecret` is not set',
+};
+
 /**
  * An error answer of the token endpoint (RFC 6749 section 5.2) as an `OAuthError`. Only `error` and `error_description` are taken from
- * the body, with the request's secrets replaced: an answer may echo what it was sent.
+ * the body, with the request's secrets replaced.
  */
-export function tokenError(answer: TokenAnswer, secrets: readonly string[], now: number): OAuthError {
+export function tokenError(answer: TokenAnswer, { redact, authenticationMethod, now }: TokenErrorContext): OAuthError {
   const members = answer.members ?? {};
   const issued = ['access_token', 'refresh_token', 'id_token'].map((name) => members[name]).filter((token) => typeof token === 'string');
-  const read = (name: string, longest: number): string | undefined => printable(members[name], [...secrets, ...issued], longest);
-  const error = read('error', 100);
-  const errorDescription = read('error_description', 1_000);
+  const hide: Redactor = (text) => createRedactor(issued)(redact(text));
+  const error = isRegistered(members['error']) ? members['error'] : printable(members['error'], hide, 100);
+  const errorDescription = printable(members['error_description'], hide, 1_000);
   const said = [error, errorDescription].filter(Boolean).join(': ');
-  return new OAuthError('token_request_failed', `The token endpoint refused the request with HTTP ${answer.status}${said === '' ? '' : ` (${said})`}`, {
+  const hint = error === 'invalid_client' ? hints[authenticationMethod] : undefined;
+  const message = `The token endpoint refused the request with HTTP ${answer.status}${said === '' ? '' : ` (${said})`}`;
+  return new OAuthError('token_request_failed', hint === undefined ? message : `${message}. ${hint}`, {
     status: answer.status,
-    retryable: isPassing(answer.status),
+    retryable: isPassingStatus(answer.status),
     error,
     errorDescription,
     retryAfter: retryAfterOf(answer.headers, now),
   });
 }
 
-/** Statuses that may pass by themselves: timeouts, too many requests, and a server's own troubles apart from those that it will always have. */
-export function isPassing(status: number): boolean {
-  return status === 408 || status === 429 || (status >= 500 && status !== 501 && status !== 505);
+const registered: readonly unknown[] = ['invalid_request', 'invalid_client', 'invalid_grant', 'unauthorized_client', 'unsupported_grant_type', 'invalid_scope', 'invalid_target'];
+
+/** A code of the registry says nothing of a secret, even where that is an ordinary word. */
+function isRegistered(error: unknown): error is string {
+  return registered.includes(error);
 }
 
-function printable(value: unknown, secrets: readonly string[], longest: number): string | undefined {
+function printable(value: unknown, hide: Redactor, longest: number): string | undefined {
   if (typeof value !== 'string' || value === '') return undefined;
   // eslint-disable-next-line no-control-regex
-  return redact(value, secrets).replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').slice(0, longest);
+  return hide(value).replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').slice(0, longest);
 }

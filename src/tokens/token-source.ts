@@ -9,9 +9,10 @@ export interface TokenSource {
   getToken(options?: GetTokenOptions): Promise<AccessToken>;
 }
 
+/** What one caller of `getToken` wants. */
 export interface GetTokenOptions {
   /** The token that an API refused. Only if it is still the current one is a new one fetched; else the current one is returned. */
-  rejected?: AccessToken;
+  rejected?: AccessToken | undefined;
   /** Stops this caller's waiting. It never cancels a token request that others share. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }

@@ -32,7 +32,7 @@ export function machineClient(server: AuthorizationServer, { clock = new ManualC
 }
 
 function record(tokens: TokenManager): RecordedEvents {
-  const events: RecordedEvents = { acquired: [], refreshed: [], 'refresh-failed': [], 'token-rejected': [], 'store-failed': [] };
+  const events: RecordedEvents = { acquired: [], refreshed: [], 'refresh-failed': [], 'token-rejected': [], 'session-ended': [], 'store-failed': [] };
   tokens.on('acquired', (detail) => events.acquired.push(detail));
   tokens.on('refreshed', (detail) => events.refreshed.push(detail));
   tokens.on('refresh-failed', (detail) => events['refresh-failed'].push(detail));

@@ -1,10 +1,12 @@
 import { checkOptions, invalid } from '../../validation.js';
+import { formEncode } from '../form-encoding.js';
 import type { ClientAuthentication } from './client-authentication.js';
-import { formEncode, holdSecret, type ClientSecret } from './client-secret.js';
+import { holdSecret, type ClientSecret } from './client-secret.js';
 
+/** How `client_secret_basic` is sent. */
 export interface ClientSecretBasicOptions {
   /** How id and secret go into the header. `raw`: as they are, for servers that don't decode the form encoding that RFC 6749 section 2.3.1 asks for. @default 'form' */
-  encoding?: 'form' | 'raw';
+  encoding?: 'form' | 'raw' | undefined;
 }
 
 /**

@@ -54,8 +54,3 @@ async function askOnce(owner: string, secret: () => string | Promise<string>): P
   if (typeof value === 'string' && value !== '') return value;
   throw new OAuthError('invalid_configuration', `${owner}: the secret function must return a non-empty string; it returned ${value === '' ? 'an empty one' : typeof value}`, { retryable: true });
 }
-
-/** Encoded as the URL standard serializes forms: letters, digits and `*-._` stay, a space is `+`. */
-export function formEncode(value: string): string {
-  return new URLSearchParams({ '': value }).toString().slice(1);
-}

@@ -1,4 +1,4 @@
-import { invalid, shapeOf } from './validation.js';
+import { invalid, shapeOf } from '../validation.js';
 
 /** Whether secrets may be sent there: https, or http to this very machine where the user allows it. */
 export function isSecure(url: URL, allowInsecureRequests: boolean): boolean {

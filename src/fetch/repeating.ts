@@ -1,7 +1,8 @@
-import { retryAfterOf, withRetries } from '../retry.js';
-import { discard } from '../transport.js';
+import { retryAfterOf } from '../retry/retry-after.js';
+import { withRetries } from '../retry/with-retries.js';
+import { discard } from '../transport/transport.js';
 import type { FetchSettings } from './fetch-options.js';
-import type { Exchange } from './send.js';
+import type { Exchange } from './exchange.js';
 
 const passingStatus = new Set([429, 502, 503, 504]);
 
@@ -19,7 +20,7 @@ export function repeating(retry: FetchSettings['retry'], next: Exchange): Exchan
     if (!retry.methods.has(outgoing.method) || outgoing.oneShot !== undefined) return next(outgoing, call);
     let previous: Response | undefined;
     const attempt = async (): Promise<Response> => {
-      if (previous !== undefined) await discard(previous);
+      if (previous !== undefined) discard(previous);
       call.sent = false;
       const response = await next(outgoing, call).catch((error: unknown) => {
         throw call.sent && isNetworkError(error) ? new PassingFailure({ error }) : error;
@@ -37,7 +38,7 @@ export function repeating(retry: FetchSettings['retry'], next: Exchange): Exchan
       });
     } catch (thrown) {
       if (!(thrown instanceof PassingFailure)) {
-        if (previous !== undefined) await discard(previous);
+        if (previous !== undefined) discard(previous);
         throw thrown;
       }
       if ('response' in thrown.outcome) return thrown.outcome.response;

@@ -1,18 +1,18 @@
-import { count, duration, type Rules } from './validation.js';
+import { count, duration, type Rules } from '../validation.js';
 
 /** How failures that may pass are repeated: full jitter, so that clients that failed together don't come back together. */
 export interface RetryOptions {
   /** Further tries after the first. @default 2 */
-  limit?: number;
-  /** The longest first pause, in milliseconds; doubled for each further one, of which a random part is waited. @default 200 */
-  minDelay?: number;
-  /** The longest pause without a word of the server, in milliseconds. @default 5_000 */
-  maxDelay?: number;
+  limit?: number | undefined;
+  /** The bound of the first pause in milliseconds, doubled for each further one. A pause is a random part of its bound. @default 200 */
+  minDelay?: number | undefined;
+  /** What the bound never grows past, in milliseconds. @default 5_000 */
+  maxDelay?: number | undefined;
   /** The most that `Retry-After` (RFC 9110 section 10.2.3) may make us wait, in milliseconds. @default 60_000 */
-  maxRetryAfter?: number;
+  maxRetryAfter?: number | undefined;
 }
 
-export type RetryPolicy = Readonly<Required<RetryOptions>>;
+export type RetryPolicy = { readonly [Name in keyof Required<RetryOptions>]: NonNullable<RetryOptions[Name]> };
 
 export const retryRules: Rules<RetryOptions> = { limit: count, minDelay: duration, maxDelay: duration, maxRetryAfter: duration };
 

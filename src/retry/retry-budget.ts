@@ -1,4 +1,4 @@
-import { elapsedSince, momentOf, type Clock } from './clock.js';
+import { elapsedSince, momentOf, type Clock } from '../clock.js';
 
 /**
  * Keeps an outage from being amplified: retries may be at most a tenth of the requests, beside a reserve for quiet clients

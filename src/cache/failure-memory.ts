@@ -1,29 +1,6 @@
-import { elapsedSince, momentOf, type Clock, type Moment } from '../clock.js';
+import type { Clock } from '../clock.js';
 import type { OAuthError } from '../errors.js';
-
-/** A pause that doubles with each failure in a row, shared by all who look at it. */
-export class Pause {
-  #count = 0;
-  #since: Moment | undefined;
-  #length = 0;
-
-  constructor(readonly first: number, readonly longest: number) {}
-
-  begin(clock: Clock, atLeast = 0): void {
-    this.#length = Math.max(Math.min(this.first * 2 ** this.#count, this.longest), atLeast);
-    this.#count += 1;
-    this.#since = momentOf(clock);
-  }
-
-  isOver(clock: Clock): boolean {
-    return this.#since === undefined || elapsedSince(this.#since, clock) >= this.#length;
-  }
-
-  reset(): void {
-    this.#count = 0;
-    this.#since = undefined;
-  }
-}
+import { Pause } from './pause.js';
 
 /** Mistakes of the client that no further request will mend soon (RFC 6749 section 5.2). */
 const remembered = new Set(['invalid_client', 'unauthorized_client', 'invalid_scope']);
@@ -35,9 +12,12 @@ const rememberedFor = 5_000;
  */
 export class FailureMemory {
   #error: OAuthError | undefined;
-  #pause = new Pause(1_000, 30_000);
+  readonly #pause = new Pause(1_000, 30_000);
+  readonly #maxRetryAfter: number;
 
-  constructor(readonly maxRetryAfter: number) {}
+  constructor(maxRetryAfter: number) {
+    this.#maxRetryAfter = maxRetryAfter;
+  }
 
   current(clock: Clock): OAuthError | undefined {
     return this.#pause.isOver(clock) ? undefined : this.#error;
@@ -48,7 +28,7 @@ export class FailureMemory {
       this.#pause.reset();
       this.#pause.begin(clock, rememberedFor);
     } else if (error.retryable) {
-      this.#pause.begin(clock, Math.min(error.retryAfter ?? 0, this.maxRetryAfter));
+      this.#pause.begin(clock, Math.min(error.retryAfter ?? 0, this.#maxRetryAfter));
     } else {
       this.#pause.reset();
     }

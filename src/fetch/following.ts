@@ -1,7 +1,7 @@
-import { discard } from '../transport.js';
+import { discard } from '../transport/transport.js';
 import type { FetchSettings } from './fetch-options.js';
 import type { HeaderPair, Outgoing } from './outgoing.js';
-import { fetchFailed, type Exchange } from './send.js';
+import type { Exchange } from './exchange.js';
 
 const mostRedirects = 20;
 const redirectStatus = new Set([301, 302, 303, 307, 308]);
@@ -23,7 +23,7 @@ export function following(settings: RedirectSettings, next: Exchange): Exchange 
       const response = await next(current, call);
       const location = response.headers.get('location');
       if (current.redirect !== 'follow' || !redirectStatus.has(response.status) || location === null) return redirects === 0 ? response : markRedirected(response);
-      await discard(response);
+      discard(response);
       if (current.oneShot !== undefined) throw fetchFailed('unexpected redirect');
       if (redirects === mostRedirects) throw fetchFailed('redirect count exceeded');
       current = redirectedTo(target(location, current.url), response, current, settings);
@@ -75,4 +75,9 @@ function markRedirected(response: Response): Response {
     redirected: { value: true },
     clone: { value: () => markRedirected(clone()) },
   });
+}
+
+/** A network error as the platform's fetch reports it. */
+function fetchFailed(reason: string): TypeError {
+  return new TypeError('fetch failed', { cause: new Error(reason) });
 }

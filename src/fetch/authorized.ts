@@ -2,11 +2,11 @@ import { orAbort } from '../deadline.js';
 import { OAuthError } from '../errors.js';
 import { isTokenText, IssuedToken, type AccessToken } from '../tokens/access-token.js';
 import type { TokenSource } from '../tokens/token-source.js';
-import { discard } from '../transport.js';
+import { discard } from '../transport/transport.js';
 import { challenges } from './challenge.js';
 import type { FetchSettings } from './fetch-options.js';
 import type { Outgoing } from './outgoing.js';
-import type { Call, Exchange } from './send.js';
+import type { Call, Exchange } from './exchange.js';
 
 type AuthorizationSettings = Pick<FetchSettings, 'origins' | 'replay' | 'rejectedStatus' | 'tokenHeader' | 'tokenScheme'>;
 
@@ -23,7 +23,7 @@ export function authorized(source: TokenSource, settings: AuthorizationSettings,
     const refused = isRefusal(response, settings.rejectedStatus);
     const observer = IssuedToken.observerOf(token);
     if (refused) observer?.refusedBy(response.status, outgoing.url.origin);
-    else if (response.status < 500) observer?.accepted();
+    else if (response.ok || response.status === 304) observer?.accepted();
     return { response, refused };
   };
 
@@ -39,12 +39,12 @@ export function authorized(source: TokenSource, settings: AuthorizationSettings,
     }
     const successor = await successorOf(token, source, call.signal);
     if (call.signal?.aborted === true) {
-      await discard(response);
+      discard(response);
       throw call.signal.reason;
     }
     if (successor === undefined || successor.value === token.value) return response;
     call.replayed = true;
-    await discard(response);
+    discard(response);
     return (await attempt(outgoing, successor, call)).response;
   };
 }
