@@ -418,3 +418,17 @@ describe('C6 must refresh while the server is down', () => {
     expect((await source.getToken()).value).toBe('at-1');
   });
 });
+
+test('T3 a try that failed after the token expired under way is repeated: its caller has nothing else', async () => {
+  const { tokens, clock } = machineClient(server);
+  const source = tokens.clientCredentials();
+  server.answersNext({ json: { access_token: 'first', token_type: 'Bearer', expires_in: 100 } });
+  await source.getToken();
+  clock.advance(95_000);
+  const hold = server.hold();
+  const renewed = source.getToken();
+  await hold.arrived;
+  clock.advance(6_000);
+  hold.release({ status: 503 });
+  expect((await renewed).value).toMatch(/^at-/);
+});

@@ -284,3 +284,12 @@ describe('a source of the user\'s own', () => {
     expect(api.lastRequest.headers.authorization).toBe('Bearer private');
   });
 });
+
+describe('a Request whose `url` is not the one that it goes to', () => {
+  test('F2 the one that it goes to counts', async () => {
+    const disguised = new Request(`${other.origin}/`, { method: 'POST', body: 'x' });
+    Object.defineProperty(disguised, 'url', { value: `${api.origin}/` });
+    await expect(apiFetch()(disguised)).rejects.toMatchObject({ code: 'origin_not_allowed' });
+    expect(source.calls).toEqual([]);
+  });
+});

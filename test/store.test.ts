@@ -469,3 +469,12 @@ describe('M5 what is in the store', () => {
     expect(() => createTokenManager({ issuer: 'https://login.example.com', clientId: 'billing', store: new MapStore() })).toThrow(/encryptionKeys/);
   });
 });
+
+test('C11 a token that another manager got in the same millisecond as the refused one is adopted all the same', async () => {
+  const store = new MapStore();
+  const [a, b] = [machineClient(server, { store, encryptionKeys: false }), machineClient(server, { store, encryptionKeys: false })];
+  const refused = await a.tokens.clientCredentials().getToken();
+  expect((await b.tokens.clientCredentials().getToken()).value).toBe(refused.value);
+  const successor = await a.tokens.clientCredentials().getToken({ rejected: refused });
+  expect((await b.tokens.clientCredentials().getToken({ rejected: refused })).value).toBe(successor.value);
+});
