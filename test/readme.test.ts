@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -26,15 +27,15 @@ afterAll(async () => {
 /** Runs a program of the README as it stands there, with its hosts led to the servers of this test. */
 async function run(program: string | undefined): Promise<string> {
   const { code, stdout, stderr } = await runProgram(`import '${new URL('support/example-hosts.ts', import.meta.url).href}';\n${program ?? ''}`, {
-    env: { CLIENT_SECRET: 'test secret', EXAMPLE_HOSTS: JSON.stringify({ 'https://login.example.com': authorizationServer.origin, 'https://api.example.com': api.origin }) },
+    env: { CLIENT_SECRET: 'test secret', API_TOKEN: 'test-token', TOKEN_KEY: randomBytes(32).toString('base64url'), EXAMPLE_HOSTS: JSON.stringify({ 'https://login.example.com': authorizationServer.origin, 'https://api.example.com': api.origin }) },
   });
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   return stdout;
 }
 
 describe('every program in the README runs', () => {
-  test('there are five', () => {
-    expect(programs).toHaveLength(5);
+  test('there are six', () => {
+    expect(programs).toHaveLength(6);
   });
 
   test('they compile, under `exactOptionalPropertyTypes` as well', () => {
@@ -61,12 +62,17 @@ describe('every program in the README runs', () => {
     expect(await run(programs[2])).toBe('ask for the scope payments:write\n');
   });
 
+  test('a source of one\'s own is used', async () => {
+    expect(await run(programs[3])).toBe('true\n');
+    expect(api.lastRequest.headers.authorization).toBe('Bearer test-token');
+  });
+
   test('listeners are registered, and nothing happens', async () => {
-    expect(await run(programs[3])).toBe('');
+    expect(await run(programs[4])).toBe('');
   });
 
   test('a store seals what it keeps', async () => {
-    expect(await run(programs[4])).toBe('Bearer\n');
+    expect(await run(programs[5])).toBe('Bearer\n');
   });
 });
 
