@@ -1,15 +1,22 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
+const examples = 'test/examples.test.ts';
+
 const config: ViteUserConfig = defineConfig({
   resolve: { alias: { grantkeeper: fileURLToPath(new URL('src/index.ts', import.meta.url)) } },
   test: {
-    include: ['test/**/*.test.ts'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 20_000,
     hookTimeout: 30_000,
+    setupFiles: ['test/support/reproducible.ts'],
     reporters: ['default', ['json', { outputFile: '.reports/vitest.json' }]],
+    projects: [
+      { extends: true, test: { name: 'all', include: ['test/**/*.test.ts'], exclude: [examples], sequence: { groupOrder: 0 } } },
+      // The demo measures itself: it runs with nothing beside it.
+      { extends: true, test: { name: 'examples', include: [examples], sequence: { groupOrder: 1 } } },
+    ],
   },
 });
 
