@@ -432,3 +432,18 @@ test('T3 a try that failed after the token expired under way is repeated: its ca
   hold.release({ status: 503 });
   expect((await renewed).value).toMatch(/^at-/);
 });
+
+test('C6 a pause that was begun while the token was good ends with it: the server is asked again as soon as there is nothing else', async () => {
+  const { tokens, clock } = machineClient(server, { retry: { limit: 0 } });
+  const source = tokens.clientCredentials();
+  server.answersNext({ json: { access_token: 'first', token_type: 'Bearer', expires_in: 30 } });
+  await source.getToken();
+  server.answersNext({ status: 503 }, { status: 503 });
+  clock.advance(27_500);
+  expect((await source.getToken()).value).toBe('first');
+  clock.advance(1_000);
+  expect((await source.getToken()).value).toBe('first');
+  // The second failure's pause of two seconds would last until half a second after the expiry.
+  clock.advance(1_500);
+  expect((await source.getToken()).value).toMatch(/^at-/);
+});

@@ -73,8 +73,9 @@ export class CachingSource {
     signal?.throwIfAborted();
     this.#noteRefusal(rejected);
     const held = this.#held;
-    if (held === undefined || held.refused || held.mustRefresh) return waitFor(this.#renewed(rejected), signal);
-    if (held.mayRefresh && this.#mayDepartUnasked) this.#depart(undefined);
+    const due = held?.due;
+    if (held === undefined || held.refused || due === 'must refresh') return waitFor(this.#renewed(rejected), signal);
+    if (due === 'may refresh' && this.#mayDepartUnasked) this.#depart(undefined);
     return held.token;
   }
 
@@ -194,7 +195,8 @@ export class CachingSource {
 
   #noteFailure(error: OAuthError, isAwaited: boolean, renewed: unknown): void {
     const { clock, events } = this.#context;
-    if (isAwaited) this.#failures.add(error, clock);
+    // Once the token at hand has expired the server is asked again, whatever pause was begun while it was good.
+    if (isAwaited) this.#failures.add(error, clock, this.#isWithoutToken ? Infinity : this.#held?.remaining);
     else this.#backgroundPause.begin(clock, Math.min(error.retryAfter ?? 0, this.#context.maxRetryAfter));
     // There is nothing better than the refused token now; who was refused it gets the failure, the others the token.
     if (this.#held !== undefined) this.#held.refused = false;

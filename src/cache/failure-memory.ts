@@ -23,12 +23,13 @@ export class FailureMemory {
     return this.#pause.isOver(clock) ? undefined : this.#error;
   }
 
-  add(error: OAuthError, clock: Clock): void {
+  /** @param atMost milliseconds that a pause of our own lasts at most; what the server asked for is waited all the same */
+  add(error: OAuthError, clock: Clock, atMost: number = Infinity): void {
     if (error.error !== undefined && remembered.has(error.error)) {
       this.#pause.reset();
       this.#pause.begin(clock, rememberedFor);
     } else if (error.retryable) {
-      this.#pause.begin(clock, Math.min(error.retryAfter ?? 0, this.#maxRetryAfter));
+      this.#pause.begin(clock, Math.min(error.retryAfter ?? 0, this.#maxRetryAfter), atMost);
     } else {
       this.#pause.reset();
     }

@@ -49,8 +49,11 @@ export class HeldToken implements TokenObserver {
     return mustRefresh(this.lifetime, this.#age, this.#context.policy);
   }
 
-  get mayRefresh(): boolean {
-    return mayRefresh(this.lifetime, this.#age, this.#context.policy, this.#spread);
+  /** Both questions at one reading of the clock. */
+  get due(): 'must refresh' | 'may refresh' | undefined {
+    const age = this.#age;
+    if (mustRefresh(this.lifetime, age, this.#context.policy)) return 'must refresh';
+    return mayRefresh(this.lifetime, age, this.#context.policy, this.#spread) ? 'may refresh' : undefined;
   }
 
   get isExpired(): boolean {

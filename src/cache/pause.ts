@@ -15,8 +15,8 @@ export class Pause {
     this.#longest = longest;
   }
 
-  begin(clock: Clock, atLeast = 0): void {
-    this.#length = Math.max(doubled(this.#first, this.#count, this.#longest), atLeast);
+  begin(clock: Clock, atLeast = 0, atMost: number = Infinity): void {
+    this.#length = Math.max(Math.min(doubled(this.#first, this.#count, this.#longest), atMost), atLeast);
     this.#count += 1;
     this.#since = momentOf(clock);
   }

@@ -37,7 +37,10 @@ export function createTokenCache(maxEntries: number, context: CachingContext): T
       };
       flight.then(landed, landed);
     });
-    const source: TokenSource = known ?? Object.freeze<TokenSource>({ getToken: async (options) => entryOf(request, source).state.getToken(options) });
+    const source: TokenSource = known ?? Object.freeze<TokenSource>({
+      // Already a promise: one more would be felt at a million calls per second.
+      getToken: (options) => entryOf(request, source).state.getToken(options),
+    });
     const entry: Entry = { state, source };
     entries.set(key, entry);
     return entry;
