@@ -13,6 +13,8 @@ export default tseslint.config(
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/switch-exhaustiveness-check': 'error',
       '@typescript-eslint/consistent-type-definitions': 'off',
+      // isolatedDeclarations wants the annotation.
+      '@typescript-eslint/no-inferrable-types': 'off',
       'eqeqeq': 'error',
       'no-console': 'error',
     },

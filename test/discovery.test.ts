@@ -75,7 +75,7 @@ describe('T7 where the metadata is', () => {
   });
 
   test('T7 explicit metadata needs no discovery request', async () => {
-    const tokens = discovering(undefined, { issuer: undefined, server: { token_endpoint: server.tokenEndpoint } } as unknown as Partial<TokenManagerOptions>);
+    const tokens = discovering(undefined, { issuer: undefined, server: { token_endpoint: server.tokenEndpoint } });
     await tokens.clientCredentials().getToken();
     expect(server.discoveryRequests).toEqual([]);
     expect(server.tokenRequests).toHaveLength(1);

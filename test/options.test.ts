@@ -35,11 +35,11 @@ function refuses(where: string, make: (options: Record<string, unknown>) => unkn
 
 describe('createTokenManager: bad input is refused at once, naming the option, the rule and what was received', () => {
   test.each<Refusal>([
-    ['issuer', '', 'an absolute URL such as \"https://login.example.com\"', '""'],
-    ['issuer', 'login.example.com', 'an absolute URL such as \"https://login.example.com\"', '"login.example.com"'],
-    ['issuer', 7, 'an absolute URL such as \"https://login.example.com\"', '7'],
-    ['issuer', null, 'an absolute URL such as \"https://login.example.com\"', 'null'],
-    ['issuer', ['https://login.example.com'], 'an absolute URL such as \"https://login.example.com\"', 'a list of 1'],
+    ['issuer', '', 'an absolute URL such as "https://login.example.com"', '""'],
+    ['issuer', 'login.example.com', 'an absolute URL such as "https://login.example.com"', '"login.example.com"'],
+    ['issuer', 7, 'an absolute URL such as "https://login.example.com"', '7'],
+    ['issuer', null, 'an absolute URL such as "https://login.example.com"', 'null'],
+    ['issuer', ['https://login.example.com'], 'an absolute URL such as "https://login.example.com"', 'a list of 1'],
     ['issuer', 'http://login.example.com', 'https', '"http://login.example.com"'],
     ['issuer', new URL('http://login.example.com'), 'https', '"http://login.example.com"'],
     ['issuer', 'http://127.0.0.1:8080', 'https', '"http://127.0.0.1:8080"'],
