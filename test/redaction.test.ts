@@ -130,7 +130,7 @@ test.each<[unknown, string]>([
   [new DOMException('x', 'TimeoutError'), 'TimeoutError'],
   [Object.assign(new RangeError('x'), { name: 'liar' }), 'RangeError'],
   ['text', 'a string'],
-  [undefined, 'a undefined'],
+  [undefined, 'undefined'],
   [null, 'null'],
   [5, 'a number'],
 ])('what was thrown is named by its class: %j', (thrown, name) => {
