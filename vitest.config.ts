@@ -4,7 +4,12 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config';
 const examples = 'test/examples.test.ts';
 
 const config: ViteUserConfig = defineConfig({
-  resolve: { alias: { grantkeeper: fileURLToPath(new URL('src/index.ts', import.meta.url)) } },
+  resolve: {
+    alias: [
+      { find: /^grantkeeper$/, replacement: fileURLToPath(new URL('src/index.ts', import.meta.url)) },
+      { find: /^grantkeeper\/(web|node)$/, replacement: fileURLToPath(new URL('src/$1.ts', import.meta.url)) },
+    ],
+  },
   test: {
     pool: 'forks',
     maxWorkers: 2,

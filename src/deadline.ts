@@ -8,9 +8,9 @@ const longestDelay = 2 ** 31 - 1;
 export interface Deadline {
   readonly signal: AbortSignal;
   /** Milliseconds left. */
-  remaining(): number;
+  readonly remaining: () => number;
   /** To be called when the work is done, however it ended. */
-  clear(): void;
+  readonly clear: () => void;
 }
 
 /**

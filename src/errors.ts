@@ -14,17 +14,17 @@ export type OAuthErrorCode =
   | 'invalid_response'
   /** The option `timeout` ran out. */
   | 'timeout'
-  /** Reserved for logins, which this version does not have, as the next four are. The login callback carries an error of the authorization server (RFC 6749 section 4.1.2.1). */
+  /** The login callback carries an error of the authorization server (RFC 6749 section 4.1.2.1). */
   | 'authorization_failed'
-  /** The login callback doesn't belong to this login. */
+  /** The login callback doesn't belong to this login, or not to this browser. Nothing was sent. */
   | 'invalid_callback'
-  /** The login was completed before. */
+  /** The login was completed before, or its exchange was tried. The session of the first lives on. */
   | 'callback_already_used'
-  /** The login took too long. */
+  /** The login took too long: it has to be started again. */
   | 'login_expired'
   /** The session has ended: the user must log in again. */
   | 'reauthorization_required'
-  /** The store or the lock failed. */
+  /** The store or the lock failed. For machine tokens that is an event only; a session can't be refreshed without them. */
   | 'store_failed'
   /** The URL's origin is not one that may receive the token. Nothing was sent. */
   | 'origin_not_allowed';
@@ -41,6 +41,8 @@ export interface OAuthErrorDetails {
   errorDescription?: string | undefined;
   /** Milliseconds that the server asked to wait. */
   retryAfter?: number | undefined;
+  /** Whether a refresh before this failure was sent whose outcome nobody knows. */
+  ambiguous?: boolean | undefined;
   /** Anything that was thrown: only an allow-list of its fields is copied. */
   cause?: unknown;
 }
@@ -62,6 +64,8 @@ export class OAuthError extends Error {
   declare readonly errorDescription?: string;
   /** Milliseconds that the server asked to wait (RFC 9110 section 10.2.3), as it said them: not capped. */
   declare readonly retryAfter?: number;
+  /** True where a session ended after a refresh whose answer was lost: the server may have taken the repetition for a theft. */
+  declare readonly ambiguous?: boolean;
 
   constructor(code: OAuthErrorCode, message: string, details: OAuthErrorDetails = {}) {
     const { retryable = false, cause, ...fields } = details;

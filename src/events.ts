@@ -10,10 +10,10 @@ export interface TokenEvents {
   'refresh-failed': { error: OAuthError; background: boolean };
   /** An API refused a token. */
   'token-rejected': { status: number; origin: string };
-  /** Reserved for sessions, which this version does not have. */
+  /** A session is over. `reason`: `ended` (by `end()`), `refused` (by the server), `ambiguous` (after a refresh whose answer was lost), `no_refresh_token`. */
   'session-ended': { sessionId: string; reason: string };
-  /** A call of the store failed; machine tokens go on without it. */
-  'store-failed': { operation: 'get' | 'set'; error: OAuthError };
+  /** A call of the store or lock failed. Machine tokens go on without; a session's newest refresh token is kept in memory and written at every later call. */
+  'store-failed': { operation: string; error: OAuthError };
 }
 
 export type TokenListener<E extends keyof TokenEvents> = (detail: TokenEvents[E]) => void;

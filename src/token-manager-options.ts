@@ -1,5 +1,6 @@
 import type { Dispatcher } from 'undici';
 import type { KeyvLike } from './cache/keyv-like.js';
+import type { Lock } from './cache/lock.js';
 import { decodeKey } from './cache/sealing.js';
 import { systemClock, type Clock } from './clock.js';
 import { retryPolicy, retryRules, type RetryOptions, type RetryPolicy } from './retry/retry-options.js';
@@ -28,11 +29,18 @@ export interface TokenManagerOptions {
   clientSecret?: ClientSecret | undefined;
   /** How the client authenticates, where it's not by `clientSecret`: `clientSecretBasic(..)`, `clientSecretPost(..)`, `none()`. */
   clientAuthentication?: ClientAuthentication | undefined;
-  /** A second tier behind memory, which other processes and the next start may share: any Keyv. @default memory only */
-  store?: KeyvLike | undefined;
   /**
-   * Keys that seal what goes into the store (AES-256-GCM): 32 bytes each, in base64url or hex. The first seals, all open. Required with a store;
-   * `false` says aloud that tokens are stored in the clear.
+   * Where sessions are kept, and machine tokens behind memory, for other processes and the next start: any Keyv. One that swallows the failures of its
+   * server is told to throw (`throwOnErrors`): a session must not be lost to a failed call that looks like an empty answer.
+   * @default memory only
+   */
+  store?: KeyvLike | undefined;
+  /** What keeps processes that share a store from using one refresh token at the same time. @default within this process */
+  lock?: Lock | undefined;
+  /**
+   * Keys that seal what goes into the store, and what browsers keep during a login (AES-256-GCM): 32 bytes each, in base64url or hex. The first seals,
+   * all open. Required with a store; `false` says aloud that tokens are stored in the clear. Without keys a login can be completed only by the manager
+   * that started it.
    */
   encryptionKeys?: readonly string[] | false | undefined;
   /** The most tokens that are kept in memory; the least recently used go first. @default 10_000 */
@@ -41,8 +49,18 @@ export interface TokenManagerOptions {
   expirySkew?: number | undefined;
   /** A token is renewed in the background when less than this is left, at most a fifth of its lifetime; 0 turns that off. @default 300_000 */
   refreshAhead?: number | undefined;
-  /** The lifetime of a token whose server names none. @default 3_600_000 */
+  /** The lifetime of a token whose server names none. @default 3_600_000 for machine tokens; a user's token is used until it's refused */
   assumedLifetime?: number | undefined;
+  /**
+   * How long the server still takes a refresh token that it has replaced, in milliseconds: within it a refresh whose answer was lost is simply sent again.
+   * Declare what your server is set to, no more: beyond it a repetition may end the session.
+   * @default 0, none
+   */
+  refreshGrace?: number | undefined;
+  /** How long a session that isn't used is kept, in milliseconds. @default 90 days */
+  sessionLifetime?: number | undefined;
+  /** How long a session is kept at most, however much it's used, in milliseconds since the login. @default without limit */
+  absoluteSessionLifetime?: number | undefined;
   /**
    * The most that one `getToken` or one discovery takes, retries included. Reading and writing the store come on top: each gets a quarter of it,
    * at most 1,000.
@@ -60,13 +78,15 @@ export interface TokenManagerOptions {
 }
 
 /** The same with every default filled in. */
-export interface TokenManagerSettings extends Pick<TokenManagerOptions, 'clientId' | 'clientSecret' | 'clientAuthentication' | 'store' | 'dispatcher'> {
+export interface TokenManagerSettings extends Pick<TokenManagerOptions, 'clientId' | 'clientSecret' | 'clientAuthentication' | 'store' | 'lock' | 'dispatcher'> {
   /** Where the metadata comes from: an issuer to be discovered, or the metadata itself. */
   readonly authority: { readonly issuer: string | URL } | { readonly server: AuthorizationServerMetadata };
   readonly encryptionKeys: readonly Uint8Array[];
   readonly maxEntries: number;
   readonly refreshPolicy: RefreshPolicy;
-  readonly assumedLifetime: number;
+  readonly assumedLifetime: { readonly machine: number; readonly user: number };
+  readonly refreshGrace: number;
+  readonly sessionLifetime: { readonly idle: number; readonly absolute: number };
   readonly timeout: number;
   readonly storeTimeout: number;
   readonly retry: RetryPolicy;
@@ -87,6 +107,7 @@ const rules: Rules<TokenManagerOptions> = {
     secret: true,
   },
   store: having('get', 'set', 'delete'),
+  lock: having('acquire', 'renew', 'release'),
   encryptionKeys: {
     expected: 'a list of keys of 32 bytes each, in base64url or hex, or false',
     accepts: (value) => value === false || (Array.isArray(value) && value.length > 0 && value.every((key) => typeof key === 'string' && decodeKey(key) !== undefined)),
@@ -97,6 +118,9 @@ const rules: Rules<TokenManagerOptions> = {
   expirySkew: duration,
   refreshAhead: duration,
   assumedLifetime: positiveDuration,
+  refreshGrace: duration,
+  sessionLifetime: positiveDuration,
+  absoluteSessionLifetime: positiveDuration,
   timeout: positiveDuration,
   retry: { expected: 'an object', accepts: (value) => typeof value === 'object' && value !== null },
   dispatcher: having('dispatch'),
@@ -113,7 +137,7 @@ const newKey = "make one with `node -p \"crypto.randomBytes(32).toString('base64
 export function tokenManagerSettings(options: TokenManagerOptions): TokenManagerSettings {
   checkOptions<TokenManagerOptions>(where, options, rules);
   checkOptions<RetryOptions>(`${where}: retry`, options.retry ?? {}, retryRules);
-  const { clientId, issuer, server, clientSecret, clientAuthentication, store, encryptionKeys, dispatcher, allowInsecureRequests = false, timeout = 10_000, clock = systemClock } = options;
+  const { clientId, issuer, server, clientSecret, clientAuthentication, store, lock, encryptionKeys, dispatcher, allowInsecureRequests = false, timeout = 10_000, clock = systemClock } = options;
   if (!text.accepts(clientId)) throw invalid(`${where}: \`clientId\` is required`);
   const authority = checkedAuthority({ issuer, server, allowInsecureRequests });
   if (clientSecret !== undefined && clientAuthentication !== undefined) throw invalid(`${where}: pass \`clientSecret\` or \`clientAuthentication\`, not both: the secret goes into the latter`);
@@ -126,11 +150,14 @@ export function tokenManagerSettings(options: TokenManagerOptions): TokenManager
     clientSecret,
     clientAuthentication,
     store,
+    lock,
     dispatcher,
     encryptionKeys: (encryptionKeys === false ? [] : encryptionKeys ?? []).flatMap((key) => decodeKey(key) ?? []),
     maxEntries: options.maxEntries ?? 10_000,
     refreshPolicy: { expirySkew: options.expirySkew ?? defaultRefreshPolicy.expirySkew, refreshAhead: options.refreshAhead ?? defaultRefreshPolicy.refreshAhead },
-    assumedLifetime: options.assumedLifetime ?? 3_600_000,
+    assumedLifetime: { machine: options.assumedLifetime ?? 3_600_000, user: options.assumedLifetime ?? Infinity },
+    refreshGrace: options.refreshGrace ?? 0,
+    sessionLifetime: { idle: options.sessionLifetime ?? 90 * 24 * 60 * 60_000, absolute: options.absoluteSessionLifetime ?? Infinity },
     timeout,
     storeTimeout: Math.min(timeout / 4, 1_000),
     retry: retryPolicy(options.retry),
@@ -156,8 +183,14 @@ function checkIssuer(issuer: string | URL, allowInsecureRequests: boolean): void
   if (url.search !== '' || url.hash !== '') throw invalid(`${where}: \`issuer\` must have no query and no fragment (RFC 8414 section 2); received ${shapeOf(url)}`);
 }
 
-function checkServer({ issuer, token_endpoint: tokenEndpoint }: AuthorizationServerMetadata, allowInsecureRequests: boolean): void {
+function checkServer({ issuer, token_endpoint: tokenEndpoint, ...others }: AuthorizationServerMetadata, allowInsecureRequests: boolean): void {
   if (issuer !== undefined && !text.accepts(issuer)) throw invalid(`${where}: \`server.issuer\` must be a string; received ${shapeOf(issuer)}`);
   if (typeof tokenEndpoint !== 'string' || !URL.canParse(tokenEndpoint)) throw invalid(`${where}: \`server.token_endpoint\` must be a URL; received ${shapeOf(tokenEndpoint)}`);
   checkSecure(where, 'server.token_endpoint', new URL(tokenEndpoint), allowInsecureRequests);
+  for (const name of ['authorization_endpoint', 'jwks_uri', 'revocation_endpoint', 'end_session_endpoint'] as const) {
+    const value: unknown = others[name];
+    if (value === undefined) continue;
+    if (typeof value !== 'string' || !URL.canParse(value)) throw invalid(`${where}: \`server.${name}\` must be a URL; received ${shapeOf(value)}`);
+    checkSecure(where, `server.${name}`, new URL(value), allowInsecureRequests);
+  }
 }

@@ -1,21 +1,34 @@
-import { guardedStore } from './cache/guarded-store.js';
-import { machineTokenStore, noStore } from './cache/machine-token-store.js';
-import { createSealer, unsealed } from './cache/sealing.js';
+import { createGuard } from './cache/guard.js';
+import { inProcessLock } from './cache/in-process-lock.js';
 import { createTokenCache } from './cache/token-cache.js';
-import type { TokenStore } from './cache/token-store.js';
+import { waitFor } from './deadline.js';
 import { OAuthError } from './errors.js';
-import { createEvents, type Events, type TokenEvents, type TokenListener } from './events.js';
+import { createEvents, type TokenEvents, type TokenListener } from './events.js';
 import { canonicalTokenRequest } from './grants/canonical-token-request.js';
 import { clientCredentialsGrant } from './grants/client-credentials.js';
+import { completeLogin } from './login/complete-login.js';
+import type { CompletedLogin, LoginContext, StartedLogin } from './login/login.js';
+import type { LoginOptions } from './login/login-options.js';
+import { startLogin } from './login/start-login.js';
+import { createTransactions } from './login/transaction.js';
 import { createRetryBudget } from './retry/retry-budget.js';
 import { authenticationIdentity, chooseAuthentication } from './server/client-authentication/choose.js';
 import { createDiscovery, issuerIdentifiers } from './server/discovery.js';
 import type { AuthorizationServerMetadata } from './server/metadata.js';
 import { createAuthorizationServer } from './server/openid-client.js';
-import { cacheKey } from './tokens/cache-key.js';
+import { createExclusive } from './sessions/exclusive.js';
+import type { Session } from './sessions/session.js';
+import { createSessions } from './sessions/sessions.js';
+import { createStores } from './stores.js';
+import { cacheKey, hashedName } from './tokens/cache-key.js';
 import type { TokenRequest } from './tokens/token-request.js';
 import type { TokenSource } from './tokens/token-source.js';
-import { tokenManagerSettings, type TokenManagerOptions, type TokenManagerSettings } from './token-manager-options.js';
+import { tokenManagerSettings, type TokenManagerOptions } from './token-manager-options.js';
+
+/** Milliseconds for one call of the lock. */
+const lockTimeout = 1_000;
+/** Milliseconds by which a lease outlasts the token request: for what is read and written around it. */
+const leaseMargin = 3_000;
 
 /** Gets access tokens for one client of one authorization server, and keeps them fresh. */
 export interface TokenManager {
@@ -25,6 +38,20 @@ export interface TokenManager {
    * @throws OAuthError `invalid_configuration`
    */
   clientCredentials(request?: TokenRequest): TokenSource;
+  /**
+   * Begins a login: the authorization code grant with PKCE (RFC 6749 section 4.1, RFC 7636). Send the browser to `url`, and keep `transaction` with it,
+   * in a cookie: whoever completes the login has to bring both.
+   * @throws OAuthError `invalid_configuration`, or what kept the metadata from being had
+   */
+  startLogin(options: LoginOptions): Promise<StartedLogin>;
+  /**
+   * Completes a login: checks the callback, exchanges the code, and makes a session. Each transaction is good for one exchange.
+   * @param callback the address that the browser came back to, relative or absolute: only its query counts. A `Request` may be a form post
+   * @throws OAuthError `invalid_callback`, `login_expired`, `callback_already_used`, `authorization_failed`, or what kept the exchange from succeeding
+   */
+  completeLogin(callback: string | URL | Request, transaction: string): Promise<CompletedLogin>;
+  /** A signed-in user's grant, by its id; looked up when first used. */
+  session(id: string): Session;
   /**
    * Listens to what happens to the tokens.
    * @returns a function that stops listening
@@ -44,7 +71,7 @@ export interface TokenManager {
  */
 export function createTokenManager(options: TokenManagerOptions): TokenManager {
   const settings = tokenManagerSettings(options);
-  const { authority, clientId, clock, timeout, retry, allowInsecureRequests, dispatcher } = settings;
+  const { authority, clientId, clock, timeout, retry, allowInsecureRequests, dispatcher, maxEntries } = settings;
   const events = createEvents();
   const transport = { dispatcher, detached: true };
   let closed = false;
@@ -61,43 +88,46 @@ export function createTokenManager(options: TokenManagerOptions): TokenManager {
     refuseIfClosed();
     return found;
   };
-  const authorizationServer = createAuthorizationServer({ clientId, metadata, authentication: chooseAuthentication(settings), transport, clock, allowInsecureRequests });
+  const server = createAuthorizationServer({ clientId, metadata, authentication: chooseAuthentication(settings), transport, clock, allowInsecureRequests });
+  const serverName = 'server' in authority ? authority.server.issuer ?? authority.server.token_endpoint : issuerIdentifiers(authority.issuer)[0];
   const budget = createRetryBudget(clock);
-  const identity = {
-    server: 'server' in authority ? authority.server.issuer ?? authority.server.token_endpoint : issuerIdentifiers(authority.issuer)[0],
-    clientId,
-    clientAuthentication: authenticationIdentity(settings),
-    grant: 'client_credentials',
-  };
-  const cache = createTokenCache(settings.maxEntries, {
-    clock,
-    events,
-    timeout,
-    server: identity.server,
-    policy: settings.refreshPolicy,
-    assumedLifetime: settings.assumedLifetime,
-    maxRetryAfter: retry.maxRetryAfter,
-    store: tokenStore(settings, events),
+  const cache = createTokenCache(maxEntries, { clock, events, policy: settings.refreshPolicy, maxRetryAfter: retry.maxRetryAfter });
+  const stores = createStores(settings, events);
+  const exclusive = createExclusive({ lock: settings.lock ?? inProcessLock(clock), guard: createGuard('The lock', { timeout: lockTimeout, clock }), leaseMs: timeout + leaseMargin });
+  const shared = { server, serverName, clock, events, timeout, retry, budget, exclusive, report: stores.report };
+  const sessions = createSessions({
+    ...shared,
+    store: stores.sessions,
+    identity: { server: serverName, clientId },
+    cache,
+    maxEntries,
+    idle: settings.sessionLifetime.idle,
+    assumedLifetime: settings.assumedLifetime.user,
+    refreshGrace: settings.refreshGrace,
   });
+  const login: LoginContext = {
+    ...shared,
+    sessions,
+    store: stores.entries,
+    transactions: createTransactions(stores.browserSealer, hashedName('login', serverName, clientId)),
+    assumedLifetime: settings.assumedLifetime.user,
+  };
   return Object.freeze<TokenManager>({
     clientCredentials(request = {}) {
       const canonical = canonicalTokenRequest('clientCredentials', request);
       return cache.source({
-        key: cacheKey({ ...identity, request: canonical }),
-        grantType: identity.grant,
-        grant: clientCredentialsGrant(canonical, { server: authorizationServer, retry, budget, isClosed: () => closed }),
-        scope: canonical.scope.length === 0 ? undefined : canonical.scope.join(' '),
+        key: cacheKey({ server: serverName, clientId, clientAuthentication: authenticationIdentity(settings), grant: 'client_credentials', request: canonical }),
+        store: stores.machineTokens,
+        grant: clientCredentialsGrant(canonical, { ...shared, assumedLifetime: settings.assumedLifetime.machine, isClosed: () => closed }),
       });
     },
+    startLogin: async (options) => waitFor(startLogin(options, login)),
+    completeLogin: async (callback, transaction) => completeLogin(callback, transaction, login),
+    session: (id) => sessions.session(id),
     on: (event, listener) => events.on(event, listener),
     async close() {
       closed = true;
-      await cache.landed();
+      await Promise.all([cache.landed(), exclusive.settled()]);
     },
   });
-}
-
-function tokenStore({ store, encryptionKeys: [first, ...others], storeTimeout, clock }: TokenManagerSettings, events: Events): TokenStore {
-  if (store === undefined) return noStore;
-  return machineTokenStore(guardedStore(store, { timeout: storeTimeout, clock }), first === undefined ? unsealed : createSealer([first, ...others]), events);
 }

@@ -1,8 +1,8 @@
-import { elapsedSince, momentOf } from '../clock.js';
-import { deadlineIn, orAbort, waitFor } from '../deadline.js';
+import { waitFor } from '../deadline.js';
 import { OAuthError } from '../errors.js';
 import type { Grant, GrantCall } from '../grants/grant.js';
 import type { AccessToken } from '../tokens/access-token.js';
+import type { StoredToken } from '../tokens/stored-token.js';
 import type { GetTokenOptions } from '../tokens/token-source.js';
 import { FailureMemory } from './failure-memory.js';
 import { HeldToken, type HoldingContext } from './held-token.js';
@@ -11,24 +11,15 @@ import type { TokenStore } from './token-store.js';
 
 /** What all sources of one token manager share. */
 export interface CachingContext extends HoldingContext {
-  /** The authorization server's name, for messages. */
-  readonly server: string;
-  readonly store: TokenStore;
-  /** Milliseconds for one flight until the server's answer, discovery and retries included; the store has deadlines of its own. */
-  readonly timeout: number;
-  /** Milliseconds that a token lives whose server named no lifetime. */
-  readonly assumedLifetime: number;
   readonly maxRetryAfter: number;
 }
 
 /** What one source's token is, and where it comes from. */
 export interface SourceRequest {
   readonly key: string;
-  /** Name of the grant, for events. */
-  readonly grantType: string;
+  /** Asked before the grant is, and told what that gave. */
+  readonly store: TokenStore;
   readonly grant: Grant;
-  /** What the token is asked for, where the server doesn't say what it granted. */
-  readonly scope: string | undefined;
 }
 
 interface Flight {
@@ -43,13 +34,14 @@ interface Flight {
  * One token, kept fresh. Invariants:
  *
  * - At most one flight at a time. All who wait share its token or its failure; who comes after it starts afresh, unless the failure is remembered.
- * - A flight belongs to nobody: no caller's abort ends it, only its deadline.
+ * - A flight belongs to nobody: no caller's abort ends it. The grant and the store have deadlines of their own.
  * - The token in memory is replaced by a newer one only, and never served once it has expired.
  * - A caller who was refused a token never gets that token back from a flight, unless the server issues it again or the pause
  *   after repeated refusals lasts.
  * - A failure in the background reaches nobody but the listeners.
+ * - Where the grant itself has ended (`reauthorization_required`) its token is served no more, however long it's good.
  *
- * Order within a flight: store, authorization server, memory, store. A lock of many processes goes around all of it.
+ * Order within a flight: store, grant, memory, store. A lock of many processes is the grant's.
  */
 export class CachingSource {
   #held: HeldToken | undefined;
@@ -133,55 +125,38 @@ export class CachingSource {
   }
 
   async #renew(flight: Flight, rejected: AccessToken | undefined): Promise<AccessToken> {
-    const { server, timeout } = this.#context;
     const before = this.#held;
     // Known at departure: a refusal that comes later is not what this flight answers.
     const replaced = before?.refused === true ? before : undefined;
-    const deadline = deadlineIn(timeout, `No token from ${server} within ${timeout} ms (option \`timeout\`)`);
-    const call: GrantCall = { signal: deadline.signal, remaining: () => deadline.remaining(), mayRepeat: () => flight.isUrgent || (flight.isAwaited && this.#isWithoutToken) };
+    const found = (stored: StoredToken): HeldToken => HeldToken.fromStore(stored, replaced, this.#context);
+    const call: GrantCall = {
+      isUrgent: () => flight.isUrgent || (flight.isAwaited && this.#isWithoutToken),
+      isRenewal: before !== undefined,
+      isNewer: (stored) => isNewer(found(stored), before, rejected),
+      isUsable: (stored) => isUsable(found(stored), replaced, rejected),
+    };
     try {
-      return await this.#adopted(before, replaced, rejected) ?? await this.#acquired(before, replaced, call);
+      // What another process, or this one earlier, has put into the store.
+      const stored = await this.#request.store.get(this.#request.key);
+      if (stored !== undefined && call.isNewer(stored)) return this.#hold(found(stored));
+      return await this.#acquired(replaced, call);
     } catch (thrown) {
       this.#noteFailure(thrown as OAuthError, flight.isAwaited, before ?? rejected);
       throw thrown;
-    } finally {
-      deadline.clear();
     }
   }
 
-  /** What another process, or this one earlier, has put into the store, if it's newer than what is held here and not what was refused. */
-  async #adopted(before: HeldToken | undefined, replaced: HeldToken | undefined, rejected: AccessToken | undefined): Promise<AccessToken | undefined> {
-    const stored = await this.#context.store.get(this.#request.key);
-    if (stored === undefined) return undefined;
-    const found = HeldToken.fromStore(stored, replaced, this.#context);
-    if (found.is(rejected) || found.is(before?.token) || found.mustRefresh || (before !== undefined && found.isOlderThan(before))) return undefined;
-    return this.#hold(found);
-  }
-
-  async #acquired(before: HeldToken | undefined, replaced: HeldToken | undefined, call: GrantCall): Promise<AccessToken> {
-    const { clock, events, store, assumedLifetime } = this.#context;
-    const { key, grant, grantType, scope } = this.#request;
-    const began = momentOf(clock);
-    // Only this far the deadline reaches: a token that came in time is not lost to a slow store.
-    const response = await orAbort(grant(call), call.signal);
-    const lifetime = response.lifetime ?? assumedLifetime;
-    const fields = {
-      value: response.accessToken,
-      type: response.tokenType,
-      expiresAt: response.lifetime === undefined ? undefined : response.sentAt.now + response.lifetime,
-      scope: response.scope ?? scope,
-      parameters: response.parameters,
-    };
-    const issued = new HeldToken(fields, lifetime, response.sentAt, replaced, this.#context);
-    events.emit('acquired', { grant: grantType, ...(fields.expiresAt !== undefined && { expiresAt: fields.expiresAt }), durationMs: elapsedSince(began, clock) });
-    if (lifetime <= 0) {
+  async #acquired(replaced: HeldToken | undefined, call: GrantCall): Promise<AccessToken> {
+    const { grant, key, store } = this.#request;
+    const granted = await grant(call);
+    const issued = new HeldToken(granted, replaced, this.#context);
+    if (granted.lifetime <= 0) {
       // It serves those who wait for it; keeping it would make every call a flight ahead of its expiry.
       this.#failures.clear();
-      this.#backgroundPause.begin(clock);
+      this.#backgroundPause.begin(this.#context.clock);
       return issued.token;
     }
     this.#hold(issued);
-    if (before !== undefined) events.emit('refreshed', {});
     if (issued.remaining > 0) await store.set(key, issued.toStore(), issued.remaining);
     return issued.token;
   }
@@ -198,8 +173,18 @@ export class CachingSource {
     // Once the token at hand has expired the server is asked again, whatever pause was begun while it was good.
     if (isAwaited) this.#failures.add(error, clock, this.#isWithoutToken ? Infinity : this.#held?.remaining);
     else this.#backgroundPause.begin(clock, Math.min(error.retryAfter ?? 0, this.#context.maxRetryAfter));
+    if (error.code === 'reauthorization_required') this.#held = undefined;
     // There is nothing better than the refused token now; who was refused it gets the failure, the others the token.
     if (this.#held !== undefined) this.#held.refused = false;
     if (renewed !== undefined) events.emit('refresh-failed', { error, background: !isAwaited });
   }
+}
+
+/** Fresh, and not what is to be replaced. */
+function isNewer(found: HeldToken, before: HeldToken | undefined, rejected: AccessToken | undefined): boolean {
+  return !found.is(rejected) && !found.is(before?.token) && !found.mustRefresh && (before === undefined || !found.isOlderThan(before));
+}
+
+function isUsable(found: HeldToken, refused: HeldToken | undefined, rejected: AccessToken | undefined): boolean {
+  return !found.isExpired && !found.is(rejected) && !found.is(refused?.token);
 }

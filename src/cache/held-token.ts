@@ -1,9 +1,10 @@
-import { elapsedSince, momentAt, type Clock, type Moment } from '../clock.js';
+import { elapsedSince, type Clock, type Moment } from '../clock.js';
 import type { Events } from '../events.js';
-import { IssuedToken, type AccessToken, type IssuedTokenFields, type TokenObserver } from '../tokens/access-token.js';
-import { isExpired, mayRefresh, mustRefresh, type RefreshPolicy } from '../tokens/lifetime.js';
+import { fromStored, type GrantedToken } from '../grants/granted-token.js';
+import { IssuedToken, type AccessToken, type TokenObserver } from '../tokens/access-token.js';
+import { isExpired, mayRefresh, mustRefresh, toTheLast, type RefreshPolicy } from '../tokens/lifetime.js';
+import type { StoredToken } from '../tokens/stored-token.js';
 import { doubled } from './pause.js';
-import type { StoredToken } from './token-store.js';
 
 export interface HoldingContext {
   readonly clock: Clock;
@@ -22,38 +23,42 @@ export class HeldToken implements TokenObserver {
   refused = false;
   /** How many tokens in a row were fetched because the one before was refused without ever having been accepted, this one included. */
   readonly replacements: number;
+  readonly #renewable: boolean;
+  readonly #policy: RefreshPolicy;
   readonly #obtained: Moment;
   readonly #context: HoldingContext;
   readonly #spread = Math.random();
   #accepted = false;
 
   /** @param replaced the token whose refusal this one answers */
-  constructor(fields: IssuedTokenFields, lifetime: number, obtained: Moment, replaced: HeldToken | undefined, context: HoldingContext) {
-    this.token = new IssuedToken(fields, this);
+  constructor(granted: GrantedToken, replaced: HeldToken | undefined, context: HoldingContext) {
+    const { lifetime, obtained, renewable } = granted;
+    this.token = new IssuedToken(granted, this);
     this.lifetime = lifetime;
+    this.#renewable = renewable;
+    this.#policy = renewable ? context.policy : toTheLast;
     this.replacements = replaced === undefined ? 0 : replaced.#accepted ? 1 : replaced.replacements + 1;
     this.#obtained = obtained;
     this.#context = context;
   }
 
-  static fromStore({ token, lifetime, obtainedAt }: StoredToken, replaced: HeldToken | undefined, context: HoldingContext): HeldToken {
-    const { value, type, expiresAt, scope, parameters } = token;
-    return new HeldToken({ value, type, expiresAt, scope, parameters }, lifetime, momentAt(obtainedAt, context.clock), replaced, context);
+  static fromStore(stored: StoredToken, replaced: HeldToken | undefined, context: HoldingContext): HeldToken {
+    return new HeldToken(fromStored(stored, context.clock), replaced, context);
   }
 
   toStore(): StoredToken {
-    return { token: this.token, lifetime: this.lifetime, obtainedAt: this.#obtained.now };
+    return { token: this.token, lifetime: this.lifetime, obtainedAt: this.#obtained.now, renewable: this.#renewable };
   }
 
   get mustRefresh(): boolean {
-    return mustRefresh(this.lifetime, this.#age, this.#context.policy);
+    return mustRefresh(this.lifetime, this.#age, this.#policy);
   }
 
   /** Both questions at one reading of the clock. */
   get due(): 'must refresh' | 'may refresh' | undefined {
     const age = this.#age;
-    if (mustRefresh(this.lifetime, age, this.#context.policy)) return 'must refresh';
-    return mayRefresh(this.lifetime, age, this.#context.policy, this.#spread) ? 'may refresh' : undefined;
+    if (mustRefresh(this.lifetime, age, this.#policy)) return 'must refresh';
+    return mayRefresh(this.lifetime, age, this.#policy, this.#spread) ? 'may refresh' : undefined;
   }
 
   get isExpired(): boolean {

@@ -1,8 +1,8 @@
 import { OAuthError } from '../errors.js';
-import type { Events } from '../events.js';
 import type { KeyvLike } from './keyv-like.js';
 import type { Sealer } from './sealing.js';
 import { readTokenRecord, writeTokenRecord } from './token-record.js';
+import type { StoreReport } from './store-report.js';
 import type { TokenStore } from './token-store.js';
 
 /** For managers without a store of their own: memory is the only tier. */
@@ -14,14 +14,7 @@ export const noStore: TokenStore = {
 /**
  * The policy for machine tokens: they can be had again, so whatever is wrong with the store is a miss, reported once as `store-failed`.
  */
-export function machineTokenStore(store: KeyvLike, sealer: Sealer, events: Events): TokenStore {
-  let reported: unknown;
-  const report = (operation: 'get' | 'set', thrown: unknown): void => {
-    // While the store is left alone every call fails with the same error.
-    if (thrown === reported) return;
-    reported = thrown;
-    events.emit('store-failed', { operation, error: thrown instanceof OAuthError ? thrown : new OAuthError('store_failed', 'An entry of the store could not be opened: it was changed or cut off', { cause: thrown }) });
-  };
+export function machineTokenStore(store: KeyvLike, sealer: Sealer, report: StoreReport): TokenStore {
   return {
     async get(key) {
       try {

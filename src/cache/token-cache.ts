@@ -7,6 +7,8 @@ import { CachingSource, type CachingContext, type SourceRequest } from './cachin
 export interface TokenCache {
   /** The source of a key; the same object for as long as the cache remembers it. */
   source(request: SourceRequest): TokenSource;
+  /** Forgets the tokens whose key begins so, but for those on their way. */
+  forget(prefix: string): void;
   /** Resolves when all flights under way have landed. */
   landed(): Promise<void>;
 }
@@ -48,6 +50,9 @@ export function createTokenCache(maxEntries: number, context: CachingContext): T
 
   return {
     source: (request) => entryOf(request).source,
+    forget(prefix) {
+      for (const key of entries.keys()) if (key.startsWith(prefix)) entries.delete(key);
+    },
     async landed() {
       await waitFor(Promise.allSettled([...inFlight.values()].map(({ flight }) => flight)));
     },

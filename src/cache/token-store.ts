@@ -1,15 +1,6 @@
-import type { AccessToken } from '../tokens/access-token.js';
+import type { StoredToken } from '../tokens/stored-token.js';
 
-/** What a store keeps of a token, so that another process can go on with it. */
-export interface StoredToken {
-  readonly token: AccessToken;
-  /** Milliseconds. */
-  readonly lifetime: number;
-  /** When the token request was sent, in milliseconds since the epoch. */
-  readonly obtainedAt: number;
-}
-
-/** Where tokens are kept beside memory. For machine tokens a failing store is a miss: neither call rejects. */
+/** Where tokens are kept beside memory, each under a key. What a failure means is the store's to decide: for machine tokens it's a miss. */
 export interface TokenStore {
   get(key: string): Promise<StoredToken | undefined>;
   /** @param ttl milliseconds, above 0 */

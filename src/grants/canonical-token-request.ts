@@ -16,7 +16,7 @@ const textOrTexts: Rule = {
   accepts: (value) => typeof value === 'string' || (Array.isArray(value) && value.every(text.accepts)),
 };
 
-const rules: Rules<TokenRequest> = {
+export const tokenRequestRules: Rules<TokenRequest> = {
   scope: textOrTexts,
   resource: textOrTexts,
   audience: text,
@@ -29,13 +29,14 @@ const rules: Rules<TokenRequest> = {
 
 /**
  * A caller's request, checked and brought into one form; the caller's object is neither kept nor changed.
+ * @param alsoReserved further names that must not be among the parameters, each with what to do instead
  * @throws OAuthError `invalid_configuration`
  */
-export function canonicalTokenRequest(where: string, request: TokenRequest): CanonicalTokenRequest {
-  checkOptions<TokenRequest>(where, request, rules);
+export function canonicalTokenRequest(where: string, request: TokenRequest, alsoReserved: Readonly<Record<string, string>> = {}): CanonicalTokenRequest {
+  checkOptions<TokenRequest>(where, request, tokenRequestRules);
   const { scope = [], resource = [], audience, parameters = {} } = request;
   for (const name of Object.keys(parameters)) {
-    const instead = Object.hasOwn(reserved, name) ? reserved[name] : undefined;
+    const instead = [reserved, alsoReserved].find((names) => Object.hasOwn(names, name))?.[name];
     if (instead !== undefined) throw invalid(`${where}: \`parameters.${name}\` is reserved: ${instead}`);
   }
   return {

@@ -1,13 +1,16 @@
-import type { TokenResponse } from '../server/authorization-server.js';
+import type { StoredToken } from '../tokens/stored-token.js';
+import type { GrantedToken } from './granted-token.js';
 
-/** Gets a token from the authorization server: what a cache calls when it has none. Rejects with an `OAuthError`. */
-export type Grant = (call: GrantCall) => Promise<TokenResponse>;
+/** Gets a token: what a cache calls when it has none that is good enough. Rejects with an `OAuthError`. */
+export type Grant = (call: GrantCall) => Promise<GrantedToken>;
 
 export interface GrantCall {
-  /** The deadline of this call; nobody's abort. */
-  readonly signal: AbortSignal;
-  /** Milliseconds left until it. */
-  readonly remaining: () => number;
-  /** Whether a try that failed may be repeated at once: somebody waits who has no other token. Else the next try is the cache's to choose. */
-  readonly mayRepeat: () => boolean;
+  /** Whether somebody waits who has no other token: only then is a try that failed repeated at once. Else the next try is the cache's to choose. */
+  readonly isUrgent: () => boolean;
+  /** Whether there was a token before this one. */
+  readonly isRenewal: boolean;
+  /** Whether a token that is found elsewhere is what this call is after: fresh, newer than what is at hand, and not the refused one. */
+  readonly isNewer: (found: StoredToken) => boolean;
+  /** Whether a token that is found elsewhere may be used at all: it has neither expired nor been refused. */
+  readonly isUsable: (found: StoredToken) => boolean;
 }

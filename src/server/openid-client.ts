@@ -1,115 +1,96 @@
-import { allowInsecureRequests as allowInsecure, clientCredentialsGrant, Configuration, customFetch, type ServerMetadata } from 'openid-client';
-import type { Clock, Moment } from '../clock.js';
+import { buildAuthorizationUrl, buildEndSessionUrl, tokenRevocation } from 'openid-client';
 import { className, OAuthError } from '../errors.js';
-import type { TransportOptions } from '../transport/transport.js';
 import type { CanonicalTokenRequest } from '../tokens/token-request.js';
-import type { AuthorizationServer, TokenResponse } from './authorization-server.js';
+import type { AuthorizationServer, ReceivedTokens } from './authorization-server.js';
+import { authenticated } from './client-authentication/authenticated.js';
 import type { AuthenticationChoice } from './client-authentication/choose.js';
-import type { ClientAuthentication, PresentedProof, UnauthenticatedRequest } from './client-authentication/client-authentication.js';
-import type { AuthorizationServerMetadata } from './metadata.js';
-import { createRedactor } from './redaction.js';
-import { readMembers, type TokenAnswer } from './token-answer.js';
-import { exchangeWithTokenEndpoint } from './token-endpoint.js';
-import { isErrorAnswer, tokenError } from './token-error.js';
-import { judgeToken } from './token-judgement.js';
+import { configurationOf } from './configuration.js';
+import type { ConnectedClient } from './connected-client.js';
+import { Jwks } from './jwks.js';
+import { endpointOf, requiredEndpoint, type AuthorizationServerMetadata } from './metadata.js';
+import { receivedTokens } from './received-tokens.js';
+import { requestTokens, unwrapped } from './token-request.js';
 
-export interface AuthorizationServerOptions {
-  readonly clientId: string;
+export interface AuthorizationServerOptions extends Omit<ConnectedClient, 'metadata' | 'authentication'> {
   readonly metadata: (signal: AbortSignal) => Promise<AuthorizationServerMetadata>;
   readonly authentication: AuthenticationChoice;
-  readonly transport: TransportOptions;
-  readonly clock: Clock;
-  readonly allowInsecureRequests: boolean;
 }
 
 /**
- * The authorization server by openid-client, which builds the request and has it authenticated. What goes over the wire is ours (`customFetch`):
- * the answer is buffered, capped, read and judged here; what openid-client then validates is a conformant one.
+ * The authorization server by openid-client, which builds the requests and has them authenticated. What goes over the wire is ours: an answer is
+ * buffered, capped, read and judged here, so that nothing that is wrong with it can hide a refresh token that came with it.
  */
 export function createAuthorizationServer(options: AuthorizationServerOptions): AuthorizationServer {
+  const { clientId, transport, clock, allowInsecureRequests } = options;
+  const jwks = new Jwks({ transport, clock });
+
+  const connect = async (signal: AbortSignal): Promise<ConnectedClient> => {
+    const metadata = await options.metadata(signal);
+    return { ...options, metadata, authentication: options.authentication(metadata) };
+  };
+
+  const tokensBy = async (client: ConnectedClient, grantType: string, parameters: URLSearchParams, secrets: readonly string[], signal: AbortSignal): Promise<ReceivedTokens> => {
+    const exchange = await requestTokens(client, { grantType, parameters, secrets }, signal);
+    return receivedTokens(exchange, { client, jwks });
+  };
+
   return {
-    async clientCredentials(request, signal) {
-      try {
-        const metadata = await options.metadata(signal);
-        const authentication = options.authentication(metadata);
-        return await withAnotherSecret(async () => requestToken(options, metadata, authentication, request, signal));
-      } catch (thrown) {
-        throw thrown instanceof OAuthError ? thrown : new OAuthError('invalid_response', 'The token endpoint gave an answer that is not valid', { cause: thrown });
-      }
-    },
+    clientCredentials: async (request, signal) => guarded(async () => {
+      const client = await connect(signal);
+      return (await tokensBy(client, 'client_credentials', grantParameters(request), secretParameters(request), signal)).judged();
+    }),
+    authorizationUrl: async (parameters, signal) => guarded(async () => {
+      const client = await connect(signal);
+      requiredEndpoint(client.metadata, 'authorization_endpoint', 'a login', allowInsecureRequests);
+      if (parameters.get('scope')?.split(' ').includes('openid') === true) checkOpenId(client, allowInsecureRequests);
+      return buildAuthorizationUrl(configurationOf(client), parameters);
+    }),
+    callbackIssuer: async (signal) => guarded(async () => {
+      const { issuer, authorization_response_iss_parameter_supported: isPromised } = await options.metadata(signal);
+      return { issuer, isPromised: isPromised === true };
+    }),
+    authorizationCode: async ({ code, codeVerifier, redirectUri, resource }, signal) => guarded(async () => {
+      const parameters = new URLSearchParams({ code, redirect_uri: redirectUri, code_verifier: codeVerifier });
+      if (resource !== undefined) parameters.set('resource', resource);
+      return tokensBy(await connect(signal), 'authorization_code', parameters, [code, codeVerifier], signal);
+    }),
+    prepareRefresh: async (signal) => guarded(async () => {
+      const client = await connect(signal);
+      // What can go wrong with the proof goes wrong now, while nothing is at stake.
+      await authenticated(client.authentication, { clientId, parameters: new URLSearchParams(), headers: new Headers(), signal });
+      return async (refreshToken, request, sending) => guarded(async () => {
+        const parameters = grantParameters(request);
+        parameters.set('refresh_token', refreshToken);
+        return tokensBy(client, 'refresh_token', parameters, [refreshToken, ...secretParameters(request)], sending);
+      });
+    }),
+    revoke: async (token, kind, signal) => guarded(async () => {
+      const client = await connect(signal);
+      if (endpointOf(client.metadata, 'revocation_endpoint', allowInsecureRequests) === undefined) return;
+      await tokenRevocation(configurationOf(client, { signal }), token, { token_type_hint: kind });
+    }),
+    endSessionUrl: async (parameters, signal) => guarded(async () => {
+      const client = await connect(signal);
+      if (endpointOf(client.metadata, 'end_session_endpoint', allowInsecureRequests) === undefined) return undefined;
+      return buildEndSessionUrl(configurationOf(client), parameters);
+    }),
   };
 }
 
-type Outcome = { readonly response: TokenResponse } | { readonly failure: unknown; readonly proof: PresentedProof | undefined };
-
-/** After `invalid_client` one more attempt, if the secret is a function that now gives another one. */
-async function withAnotherSecret(attempt: () => Promise<Outcome>): Promise<TokenResponse> {
-  let outcome = await attempt();
-  if ('failure' in outcome && isInvalidClient(outcome.failure) && await outcome.proof?.renew?.() === true) outcome = await attempt();
-  if ('response' in outcome) return outcome.response;
-  throw outcome.failure;
+/** Said before the browser leaves, not after it has come back with a code that can't be used. */
+function checkOpenId({ metadata }: ConnectedClient, allowInsecureRequests: boolean): void {
+  if (metadata.issuer === undefined) throw new OAuthError('invalid_configuration', 'startLogin: the scope `openid` needs the `issuer` that ID tokens must name: pass it in the option `server`');
+  requiredEndpoint(metadata, 'jwks_uri', 'the scope `openid`', allowInsecureRequests);
 }
 
-async function requestToken(options: AuthorizationServerOptions, metadata: AuthorizationServerMetadata, authentication: ClientAuthentication, request: CanonicalTokenRequest, signal: AbortSignal): Promise<Outcome> {
-  let proof: PresentedProof | undefined;
-  let response: TokenResponse | undefined;
-  // openid-client awaits it, though its type doesn't say so.
-  // eslint-disable-next-line @typescript-eslint/no-misused-promises
-  const configuration = new Configuration(serverMetadata(metadata), options.clientId, undefined, async (_server, _client, parameters, headers) => {
-    proof = await authenticated(authentication, { clientId: options.clientId, parameters, headers, signal });
-  });
-  // Deprecated in the sense of 'beware': our own check lets http through to loopback only.
-  // eslint-disable-next-line @typescript-eslint/no-deprecated
-  if (options.allowInsecureRequests) allowInsecure(configuration);
-  configuration.timeout = 0;
-  configuration[customFetch] = async (url, { method, headers, body }) => {
-    const { answer, sentAt } = await exchangeWithTokenEndpoint(url, { method, headers, body: body as URLSearchParams, signal }, options.transport, options.clock);
-    const secrets = proof?.secrets ?? [];
-    if (isErrorAnswer(answer)) throw tokenError(answer, { redact: createRedactor([...secrets, ...secretParameters(request)]), authenticationMethod: authentication.method, now: options.clock.now() });
-    response = tokenResponse(answer, sentAt, secrets);
-    return Response.json({ access_token: response.accessToken, token_type: response.tokenType });
-  };
+/** Nothing but an `OAuthError` leaves here. */
+async function guarded<T>(work: () => Promise<T>): Promise<T> {
   try {
-    await clientCredentialsGrant(configuration, grantParameters(request));
-    if (response !== undefined) return { response };
-    throw new TypeError('no answer was read');
-  } catch (thrown) {
-    return { failure: unwrapped(thrown), proof };
+    return await work();
+  } catch (wrapped) {
+    const thrown = unwrapped(wrapped);
+    throw thrown instanceof OAuthError ? thrown : new OAuthError('invalid_response', `The authorization server gave an answer that is not valid (${className(thrown)})`, { cause: thrown });
   }
-}
-
-/** A client authentication may be the user's own: what it throws is no answer of the server. */
-async function authenticated(authentication: ClientAuthentication, request: UnauthenticatedRequest): Promise<PresentedProof> {
-  try {
-    return await authentication.authenticate(request);
-  } catch (thrown) {
-    if (thrown instanceof OAuthError) throw thrown;
-    throw new OAuthError('invalid_configuration', `\`clientAuthentication\`: authenticate() threw ${className(thrown)}`, { retryable: true });
-  }
-}
-
-function tokenResponse(answer: TokenAnswer, sentAt: Moment, secrets: readonly string[]): TokenResponse {
-  if (answer.members === undefined) {
-    throw new OAuthError('invalid_response', `The token endpoint answered with HTTP ${answer.status} and a body that is neither a JSON object nor a form`, { status: answer.status });
-  }
-  const members = readMembers(answer.members, secrets);
-  return {
-    ...judgeToken(members, answer.status),
-    lifetime: members.expiresIn === undefined ? undefined : members.expiresIn * 1_000,
-    scope: members.scope,
-    parameters: members.parameters,
-    sentAt,
-  };
-}
-
-/** openid-client wraps what it doesn't know: an error of ours is the cause. */
-function unwrapped(thrown: unknown): unknown {
-  return thrown instanceof Error && thrown.cause instanceof OAuthError ? thrown.cause : thrown;
-}
-
-/** openid-client wants an issuer even where none is looked at. */
-function serverMetadata(metadata: AuthorizationServerMetadata): ServerMetadata {
-  return { ...metadata, issuer: metadata.issuer ?? new URL(metadata.token_endpoint).origin } as ServerMetadata;
 }
 
 function grantParameters({ scope, resource, audience, parameters }: CanonicalTokenRequest): URLSearchParams {
@@ -123,8 +104,4 @@ function grantParameters({ scope, resource, audience, parameters }: CanonicalTok
 /** Parameters of the user's own may be secret too. */
 function secretParameters({ parameters }: CanonicalTokenRequest): string[] {
   return Object.entries(parameters).filter(([name]) => /secret|passw|token|assertion|key/i.test(name)).map(([, value]) => value);
-}
-
-function isInvalidClient(failure: unknown): boolean {
-  return failure instanceof OAuthError && failure.code === 'token_request_failed' && failure.error === 'invalid_client';
 }

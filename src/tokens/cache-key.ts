@@ -32,7 +32,16 @@ export function cacheKey({ server, clientId, clientAuthentication, grant, reques
     list(request.audience === undefined ? [] : [request.audience]),
     list(parameters.flat()),
   ];
-  return createHash('sha256').update(tuple.join('')).digest('base64url');
+  return digest(tuple.join(''));
+}
+
+/** A name that says nothing of what it's made of: SHA-256 over the texts, each with its length. */
+export function hashedName(...texts: readonly string[]): string {
+  return digest(list(texts));
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('base64url');
 }
 
 function atom(text: string): string {

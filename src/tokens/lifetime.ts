@@ -17,6 +17,9 @@ export interface RefreshPolicy {
 
 export const defaultRefreshPolicy: RefreshPolicy = { expirySkew: 30_000, refreshAhead: 300_000 };
 
+/** For tokens that nothing can follow. */
+export const toTheLast: RefreshPolicy = { expirySkew: 0, refreshAhead: 0 };
+
 /** Too little is left to start a request with it. */
 export function mustRefresh(lifetime: number, age: number, { expirySkew }: RefreshPolicy): boolean {
   const left = lifetime - age;

@@ -31,12 +31,14 @@ export function machineClient(server: AuthorizationServer, { clock = new ManualC
   return { tokens, clock, events: record(tokens) };
 }
 
-function record(tokens: TokenManager): RecordedEvents {
+/** Listens from here on. */
+export function record(tokens: TokenManager): RecordedEvents {
   const events: RecordedEvents = { acquired: [], refreshed: [], 'refresh-failed': [], 'token-rejected': [], 'session-ended': [], 'store-failed': [] };
   tokens.on('acquired', (detail) => events.acquired.push(detail));
   tokens.on('refreshed', (detail) => events.refreshed.push(detail));
   tokens.on('refresh-failed', (detail) => events['refresh-failed'].push(detail));
   tokens.on('token-rejected', (detail) => events['token-rejected'].push(detail));
+  tokens.on('session-ended', (detail) => events['session-ended'].push(detail));
   tokens.on('store-failed', (detail) => events['store-failed'].push(detail));
   return events;
 }

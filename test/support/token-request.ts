@@ -20,7 +20,7 @@ export function tokenRequest(request: ReceivedRequest): ReceivedTokenRequest {
   return { ...request, body, parameters: parametersOf(request, body), ...basic && { basic } };
 }
 
-function parametersOf({ url, headers }: ReceivedRequest, body: string): URLSearchParams {
+export function parametersOf({ url, headers }: Pick<ReceivedRequest, 'url' | 'headers'>, body: string): URLSearchParams {
   if (body === '') return new URLSearchParams(/\?(.*)$/s.exec(url)?.[1] ?? '');
   if (!headers['content-type']?.includes('json')) return new URLSearchParams(body);
   const parameters = new URLSearchParams();
@@ -42,9 +42,14 @@ export function authenticatedClient(request: ReceivedTokenRequest, secrets: Read
   const { basic, parameters } = request;
   // One method per request (RFC 6749 section 2.3).
   if (basic && parameters.has('client_secret')) return undefined;
-  const id = basic ? formDecoded(basic.user) : parameters.get('client_id');
+  const id = namedClient(request);
   const secret = basic ? formDecoded(basic.password) : parameters.get('client_secret');
   return id && Object.hasOwn(secrets, id) && secrets[id] === secret ? id : undefined;
+}
+
+/** The client that this request names, whether or not it proves it. */
+export function namedClient({ basic, parameters }: ReceivedTokenRequest): string | undefined {
+  return basic ? formDecoded(basic.user) : parameters.get('client_id') ?? undefined;
 }
 
 function formDecoded(text: string): string | undefined {

@@ -1,0 +1,81 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { OAuthError } from '../errors.js';
+import type { CallbackIssuer } from '../server/authorization-server.js';
+import { having } from '../validation.js';
+
+/** What came back with the browser (RFC 6749 section 4.1.2), whoever made it up. */
+export type CallbackParameters = URLSearchParams;
+
+const base = 'https://callback.invalid';
+
+/**
+ * The parameters of a callback: the query of its address, or the form of a POST (OAuth 2.0 Form Post Response Mode).
+ * @throws OAuthError `invalid_callback`
+ */
+export async function readCallback(callback: string | URL | Request): Promise<CallbackParameters> {
+  if (typeof callback === 'string' || callback instanceof URL) return queryOf(callback);
+  if (!isRequest(callback)) throw refuse('it must be a URL or a Request');
+  const isForm = callback.method === 'POST' && callback.headers.get('content-type')?.toLowerCase().startsWith('application/x-www-form-urlencoded') === true;
+  if (!isForm) return queryOf(callback.url);
+  try {
+    return new URLSearchParams(await callback.text());
+  } catch {
+    throw refuse('the body of its request can\'t be read, or was read before');
+  }
+}
+
+/** By its members: a framework's own is as good. */
+function isRequest(value: unknown): value is Request {
+  return typeof value === 'object' && value !== null && typeof Reflect.get(value, 'url') === 'string' && having('text').accepts(value) && having('get').accepts(Reflect.get(value, 'headers'));
+}
+
+function queryOf(address: string | URL): URLSearchParams {
+  if (!URL.canParse(String(address), base)) throw refuse('its address is not a URL');
+  return new URL(address, base).searchParams;
+}
+
+/** Those that decide, and may stand there once. */
+const single = ['state', 'code', 'iss', 'error'];
+
+/**
+ * The code of a callback that belongs to this login. Nothing but its state ties it to the browser, so that is looked at before all else.
+ * @throws OAuthError `invalid_callback`, `authorization_failed`
+ */
+export function checkCallback(parameters: CallbackParameters, state: string, { issuer, isPromised }: CallbackIssuer): string {
+  for (const name of single) if (parameters.getAll(name).length > 1) throw refuse(`it has more than one \`${name}\``);
+  if (!isSame(parameters.get('state') ?? '', state)) throw refuse('its `state` is not that of this login: it belongs to another one, or another browser');
+  checkIssuer(parameters.get('iss') ?? undefined, issuer, isPromised);
+  const error = parameters.get('error') ?? '';
+  if (error !== '') throw authorizationFailed(error, parameters.get('error_description') ?? '');
+  const code = parameters.get('code') ?? '';
+  if (code === '') throw refuse('it has neither `code` nor `error`');
+  return code;
+}
+
+/** RFC 9207 section 2.4, on error answers too. */
+function checkIssuer(iss: string | undefined, issuer: string | undefined, isPromised: boolean): void {
+  if (iss === undefined && isPromised) throw refuse('it does not name its issuer (`iss`), though the authorization server promises to');
+  if (iss !== undefined && issuer !== undefined && iss !== issuer) throw refuse('it comes from another authorization server (`iss`)');
+}
+
+function isSame(a: string, b: string): boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(a), digest(b));
+}
+
+function authorizationFailed(error: string, description: string): OAuthError {
+  const code = printable(error).slice(0, 100);
+  return new OAuthError('authorization_failed', `The authorization server ended the login with ${JSON.stringify(code)}`, {
+    error: code,
+    errorDescription: description === '' ? undefined : printable(description).slice(0, 1_000),
+  });
+}
+
+/** Anyone can have put it there: no line breaks for a log, and no markup worth the name. */
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e\u00a0-\uffff]+/g, ' ');
+}
+
+function refuse(reason: string): OAuthError {
+  return new OAuthError('invalid_callback', `The callback can't complete this login: ${reason}`);
+}

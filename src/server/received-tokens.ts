@@ -1,0 +1,57 @@
+import { OAuthError } from '../errors.js';
+import type { Identity, ReceivedTokens, TokenResponse } from './authorization-server.js';
+import type { ConnectedClient } from './connected-client.js';
+import { checkIdToken, type IdTokenExpectation } from './id-token.js';
+import type { Jwks } from './jwks.js';
+import { endpointOf } from './metadata.js';
+import { readMembers } from './token-answer.js';
+import { judgeToken } from './token-judgement.js';
+import type { TokenExchange } from './token-request.js';
+
+export interface ReceivingContext {
+  readonly client: ConnectedClient;
+  readonly jwks: Jwks;
+}
+
+/** The answer of a token endpoint that is no error. Only one that can't be read at all is refused here. */
+export function receivedTokens({ answer, sentAt, secrets }: TokenExchange, { client, jwks }: ReceivingContext): ReceivedTokens {
+  const { status, members } = answer;
+  if (members === undefined) {
+    throw new OAuthError('invalid_response', `The token endpoint answered with HTTP ${status} and a body that is neither a JSON object nor a form`, { status });
+  }
+  const idToken = members['id_token'] ?? undefined;
+  return {
+    refreshToken: () => textOf(members['refresh_token']),
+    accessToken: () => textOf(members['access_token']),
+    hasIdToken: idToken !== undefined,
+    judged(): TokenResponse {
+      const read = readMembers(members, secrets);
+      return {
+        ...judgeToken(read, status),
+        lifetime: read.expiresIn === undefined ? undefined : read.expiresIn * 1_000,
+        scope: read.scope,
+        parameters: read.parameters,
+        sentAt,
+      };
+    },
+    async identity(expected, signal) {
+      return identity(idToken, expected, { client, jwks }, signal);
+    },
+  };
+}
+
+async function identity(idToken: unknown, expected: IdTokenExpectation, { client, jwks }: ReceivingContext, signal: AbortSignal): Promise<Identity | undefined> {
+  const { clientId, metadata, clock, allowInsecureRequests } = client;
+  const isRequired = 'isRequired' in expected && expected.isRequired;
+  if (idToken === undefined && !isRequired) return undefined;
+  const keys = endpointOf(metadata, 'jwks_uri', allowInsecureRequests);
+  // It was not asked for, and nobody will look at it.
+  if (!isRequired && (keys === undefined || metadata.issuer === undefined)) return undefined;
+  if (typeof idToken !== 'string' || keys === undefined) throw new OAuthError('invalid_response', 'The ID token can\'t be accepted: the token endpoint answered without one that is a text, though `openid` was asked for');
+  return { idToken, claims: await checkIdToken(idToken, expected, { metadata, clientId, now: clock.now(), keyOf: jwks.keyFinder(keys, signal) }) };
+}
+
+/** An empty one is none (RFC 6749 appendix A.17 allows no empty refresh token). */
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}

@@ -1,0 +1,19 @@
+import type { Clock } from '../clock.js';
+import type { RefreshAttempt } from './session-record.js';
+
+export interface RefreshGrace {
+  /** Milliseconds for which the server still takes a refresh token that it has replaced. */
+  readonly refreshGrace: number;
+  readonly clock: Clock;
+}
+
+/** How often a refresh token is sent whose answer is lost: servers that detect reuse end the session at the second use, so once more is a risk taken once. */
+const mostSends = 2;
+
+/** What is noted before a refresh token is sent; undefined if it must not be. Within the grace repeating it costs nothing, and doesn't count. */
+export function anotherSend(attempt: RefreshAttempt | undefined, { refreshGrace, clock }: RefreshGrace): RefreshAttempt | undefined {
+  const now = clock.now();
+  if (attempt === undefined || attempt.sends === 0) return { sends: 1, firstSentAt: attempt?.firstSentAt ?? now };
+  if (now - attempt.firstSentAt < refreshGrace) return attempt;
+  return attempt.sends < mostSends ? { ...attempt, sends: attempt.sends + 1 } : undefined;
+}

@@ -1,0 +1,250 @@
+import { elapsedSince, momentOf, type Clock, type Moment } from '../clock.js';
+import { deadlineIn, orAbort, sleep, type Deadline } from '../deadline.js';
+import { OAuthError } from '../errors.js';
+import type { Events } from '../events.js';
+import { fromResponse, fromStored, toStored, type GrantedToken } from '../grants/granted-token.js';
+import type { GrantCall } from '../grants/grant.js';
+import { outcomeOf } from '../grants/refresh-token.js';
+import type { RetryBudget } from '../retry/retry-budget.js';
+import type { RetryPolicy } from '../retry/retry-options.js';
+import { withRetries } from '../retry/with-retries.js';
+import type { AuthorizationServer, ReceivedTokens, SendRefresh } from '../server/authorization-server.js';
+import type { StoredToken } from '../tokens/stored-token.js';
+import type { CanonicalTokenRequest } from '../tokens/token-request.js';
+import type { Lease } from './exclusive.js';
+import { anotherSend, type RefreshGrace } from './refresh-attempt.js';
+import { Superseded, type SessionEntry } from './session-entry.js';
+import type { SessionRecord } from './session-record.js';
+
+export interface RotationContext extends RefreshGrace {
+  readonly server: AuthorizationServer;
+  readonly serverName: string;
+  readonly clock: Clock;
+  readonly events: Events;
+  /** Milliseconds for the token request, its repetitions included; and for what comes before the lock. */
+  readonly timeout: number;
+  /** Milliseconds that a token lives whose server named no lifetime. */
+  readonly assumedLifetime: number;
+  readonly retry: RetryPolicy;
+  readonly budget: RetryBudget;
+}
+
+/** Which of a session's tokens is wanted. */
+export interface SessionTokenRequest {
+  /** Names it in the record; empty for the session's own. */
+  readonly name: string;
+  readonly request: CanonicalTokenRequest;
+}
+
+/** Before a refusal is believed: who else has used the refresh token may be about to write. */
+const secondLook = 100;
+
+/**
+ * The refresh of a session's tokens with a refresh token that may be good for one use only. Its steps, in their order:
+ *
+ *     prepare   discovery and the client's proof: what can fail before anything is at stake
+ *     lock      one per grant, not per resource; re-read the record; return if somebody else has done the work
+ *     intent    the record says that the refresh token is about to be sent
+ *     send      while the lease outlasts the request
+ *     keep      the refresh token that came back is durable before anything else of the answer is looked at
+ *     judge     the access token, then the ID token
+ *     hand out  and release
+ *
+ * Invariants:
+ *
+ * - At most one use of a refresh token is in flight per grant.
+ * - Fences only grow, and who has lost the lock writes nothing.
+ * - What is durable is what the server considers current, or took within its grace; where the store fails after the answer it's in memory, and is
+ *   written again at every later call.
+ * - A refresh token whose answer was lost is sent once more, within the declared grace as often as need be, and then never again.
+ * - Only a refusal of the grant ends a session: `invalid_grant`, seen twice where somebody else may have been faster. Nothing that passes does.
+ * - Nobody's abort stops what was sent.
+ */
+export async function refresh(entry: SessionEntry, wanted: SessionTokenRequest, call: GrantCall, context: RotationContext): Promise<GrantedToken> {
+  const { server, serverName, timeout } = context;
+  const preparing = deadlineIn(timeout, `${serverName} could not be asked for a token within ${timeout} ms (option \`timeout\`)`);
+  const send = await orAbort(server.prepareRefresh(preparing.signal), preparing.signal).finally(() => { preparing.clear(); });
+  return entry.locked(async (lease, record) => rotate({ entry, wanted, call, context, send, lease }, record));
+}
+
+interface Rotating {
+  readonly entry: SessionEntry;
+  readonly wanted: SessionTokenRequest;
+  readonly call: GrantCall;
+  readonly context: RotationContext;
+  readonly send: SendRefresh;
+  readonly lease: Lease;
+}
+
+async function rotate(rotating: Rotating, record: SessionRecord): Promise<GrantedToken> {
+  const { entry, wanted, call, context, lease } = rotating;
+  const current = record.tokens[wanted.name];
+  if (current !== undefined && call.isNewer(current)) return fromStored(current, context.clock);
+  if (record.refreshToken === undefined) {
+    if (current !== undefined && call.isUsable(current)) return fromStored(current, context.clock);
+    throw await entry.end(lease, 'no_refresh_token');
+  }
+  const began = momentOf(context.clock);
+  const { timeout, serverName } = context;
+  const deadline = deadlineIn(timeout, `No token from ${serverName} within ${timeout} ms (option \`timeout\`)`);
+  try {
+    const sent = await sendRepeatedly(rotating, record, record.refreshToken, deadline);
+    return 'adopted' in sent ? sent.adopted : await handOut(rotating, sent, began);
+  } finally {
+    deadline.clear();
+  }
+}
+
+interface Answered {
+  readonly received: ReceivedTokens;
+  /** As it was when the token was sent, intent included. */
+  readonly record: SessionRecord;
+}
+
+/** Somebody else was faster, and this is what they got. */
+interface Adopted {
+  readonly adopted: GrantedToken;
+}
+
+/** A try that failed is repeated at once only where that is safe, and somebody waits who has no other token. */
+async function sendRepeatedly(rotating: Rotating, record: SessionRecord, refreshToken: string, { signal, remaining }: Deadline): Promise<Answered | Adopted> {
+  const { call, context: { retry, budget } } = rotating;
+  budget.deposit();
+  let current = record;
+  return withRetries(async () => sendOnce(rotating, current, refreshToken, signal, (next) => { current = next; }), {
+    policy: retry,
+    signal,
+    remaining,
+    repeatable: (failure) => (failure instanceof OAuthError && failure.retryable && call.isUrgent() && isRepeatable(failure, current, rotating.context) && budget.withdraw() ? { retryAfter: failure.retryAfter } : undefined),
+  });
+}
+
+function isRepeatable(failure: OAuthError, { attempt }: SessionRecord, context: RotationContext): boolean {
+  const outcome = failure.code === 'server_unreachable' || failure.code === 'token_request_failed' || failure.code === 'invalid_response' ? outcomeOf(failure) : undefined;
+  if (outcome === 'not sent') return true;
+  if (outcome === 'lost') return anotherSend(attempt, context) !== undefined;
+  // An answer that says nothing of the token is repeated where the server still takes the token for sure.
+  return outcome === 'unclear' && attempt !== undefined && context.clock.now() - attempt.firstSentAt < context.refreshGrace;
+}
+
+async function sendOnce(rotating: Rotating, before: SessionRecord, refreshToken: string, signal: AbortSignal, note: (record: SessionRecord) => void): Promise<Answered | Adopted> {
+  const { entry, wanted, context, lease, send } = rotating;
+  const attempt = anotherSend(before.attempt, context);
+  if (attempt === undefined) throw await noFurtherSend(rotating, before);
+  const record: SessionRecord = { ...before, attempt };
+  await entry.write(lease, record);
+  note(record);
+  if (lease.remaining() <= context.timeout && !await lease.renew()) throw new OAuthError('store_failed', 'The lock of the session was lost before its refresh token was sent', { retryable: true });
+  try {
+    return { record, received: await entry.sending(lease, async () => send(refreshToken, requestOf(wanted, record), signal)) };
+  } catch (thrown) {
+    const failure = thrown as OAuthError;
+    switch (outcomeOf(failure)) {
+      case 'refused':
+        return { adopted: await adoptedOrOver(rotating, record, before.attempt !== undefined, failure) };
+      case 'not sent':
+      case 'kept':
+        note(before);
+        await entry.tryToWrite(lease, before);
+        break;
+      case 'unclear': {
+        const seen: SessionRecord = { ...record, attempt: { ...attempt, sends: before.attempt?.sends ?? 0 } };
+        note(seen);
+        await entry.tryToWrite(lease, seen);
+        break;
+      }
+      case 'lost':
+    }
+    throw failure;
+  }
+}
+
+/** The session's own tokens are for the resource that the login named, if it was one. */
+function requestOf({ name, request }: SessionTokenRequest, { resource }: SessionRecord): CanonicalTokenRequest {
+  return name === '' && resource !== undefined ? { ...request, resource: [resource] } : request;
+}
+
+/** Two sends, no answer, and no grace left. As long as an access token is good that is no reason to end anything. */
+async function noFurtherSend({ entry, wanted, call, lease }: Rotating, record: SessionRecord): Promise<OAuthError> {
+  const current = record.tokens[wanted.name];
+  if (current === undefined || !call.isUsable(current)) return entry.end(lease, 'ambiguous');
+  return new OAuthError('server_unreachable', 'A refresh token was sent twice without an answer: it is not sent again, and the session lasts as long as its access token', { retryable: true, ambiguous: true });
+}
+
+/** After a refusal: what somebody else has got meanwhile, or the end. */
+async function adoptedOrOver({ entry, wanted, call, context, lease }: Rotating, refused: SessionRecord, ambiguous: boolean, failure: OAuthError): Promise<GrantedToken> {
+  await sleep(secondLook);
+  const stored = await entry.reload();
+  if (stored.fence <= lease.fence && stored.refreshToken === refused.refreshToken) throw await entry.end(lease, ambiguous ? 'ambiguous' : 'refused', failure);
+  const current = stored.tokens[wanted.name];
+  if (current !== undefined && call.isNewer(current)) return fromStored(current, context.clock);
+  throw new Superseded();
+}
+
+async function handOut(rotating: Rotating, answered: Answered, began: Moment): Promise<GrantedToken> {
+  const { entry, context, lease } = rotating;
+  try {
+    const granted = await kept(rotating, answered);
+    context.events.emit('acquired', { grant: 'refresh_token', ...(granted.expiresAt !== undefined && { expiresAt: granted.expiresAt }), durationMs: elapsedSince(began, context.clock) });
+    context.events.emit('refreshed', { sessionId: entry.id, generation: lease.fence });
+    return granted;
+  } catch (thrown) {
+    if (entry.hasEnded) await revokeLate(answered.received, context);
+    throw thrown;
+  }
+}
+
+/** The order is the point: the refresh token, then the judgement. */
+async function kept({ entry, wanted, context, lease }: Rotating, { record, received }: Answered): Promise<GrantedToken> {
+  entry.throwIfEnded();
+  const rotated: SessionRecord = { ...record, attempt: undefined, refreshToken: received.refreshToken() ?? record.refreshToken, refreshedAt: context.clock.now() };
+  const judgement = judged(wanted, rotated, received, context);
+  // With an ID token there is more to be judged, and that may take a request.
+  await entry.keep(lease, received.hasIdToken || 'failure' in judgement ? rotated : judgement.record);
+  if ('failure' in judgement) throw judgement.failure;
+  if (received.hasIdToken) await entry.keep(lease, { ...judgement.record, ...await identity(received, record, context) });
+  return judgement.granted;
+}
+
+/** The session ended while its answer was on the way: what the answer brings is no one's. */
+async function revokeLate(received: ReceivedTokens, { server, timeout }: RotationContext): Promise<void> {
+  const late = received.refreshToken();
+  if (late === undefined) return;
+  const deadline = deadlineIn(timeout, `The revocation took longer than ${timeout} ms`);
+  await server.revoke(late, 'refresh_token', deadline.signal).catch(() => undefined).finally(() => { deadline.clear(); });
+}
+
+type Judgement = { readonly granted: GrantedToken; readonly record: SessionRecord } | { readonly failure: unknown };
+
+function judged({ name, request }: SessionTokenRequest, record: SessionRecord, received: ReceivedTokens, context: RotationContext): Judgement {
+  try {
+    const response = received.judged();
+    const parameters = { ...record.parameters, ...response.parameters };
+    const scope = request.scope.length === 0 ? record.scope : request.scope.join(' ');
+    const granted = fromResponse({ ...response, parameters }, { scope, lifetime: context.assumedLifetime });
+    if (granted.lifetime <= 0) return { failure: new OAuthError('invalid_response', 'The token endpoint answered a refresh with an access token that has already expired (`expires_in`)') };
+    const tokens = { ...unexpired(record.tokens, context.clock.now()), [name]: toStored(granted) };
+    return { granted, record: { ...record, parameters: name === '' ? parameters : record.parameters, tokens } };
+  } catch (failure) {
+    return { failure };
+  }
+}
+
+function unexpired(tokens: SessionRecord['tokens'], now: number): SessionRecord['tokens'] {
+  return Object.fromEntries(Object.entries(tokens).filter(([, { obtainedAt, lifetime }]: [string, StoredToken]) => obtainedAt + lifetime > now));
+}
+
+async function identity(received: ReceivedTokens, { claims }: SessionRecord, { timeout }: RotationContext): Promise<Pick<SessionRecord, 'idToken' | 'claims'> | undefined> {
+  const deadline = deadlineIn(timeout, `The ID token could not be checked within ${timeout} ms (option \`timeout\`)`);
+  try {
+    const found = await received.identity({ previous: claims }, deadline.signal);
+    // What a refreshed one may leave out is still known of the login.
+    return found === undefined ? undefined : { idToken: found.idToken, claims: { ...lasting(claims), ...found.claims } };
+  } finally {
+    deadline.clear();
+  }
+}
+
+function lasting(claims: SessionRecord['claims']): SessionRecord['claims'] {
+  return Object.fromEntries(['auth_time', 'nonce'].filter((name) => claims?.[name] !== undefined).map((name) => [name, claims?.[name]]));
+}

@@ -1,0 +1,52 @@
+import type { KeyvLike } from '../cache/keyv-like.js';
+import type { Sealer } from '../cache/sealing.js';
+import type { Clock } from '../clock.js';
+import { OAuthError } from '../errors.js';
+import { isEnded, readSession, writeSession, type StoredSession } from './session-record.js';
+
+/** Where sessions are kept, each under its entry's name. For a user's grant the store is the truth: every failure is one (`store_failed`). */
+export interface SessionStore {
+  load(name: string): Promise<StoredSession | undefined>;
+  save(name: string, session: StoredSession): Promise<void>;
+}
+
+export interface SessionLifetimes {
+  /** Milliseconds since it was last written. */
+  readonly idle: number;
+  /** Milliseconds since the login. */
+  readonly absolute: number;
+}
+
+const tombstoneLifetime = 24 * 60 * 60_000;
+
+/** @param store already guarded: each call ends */
+export function sessionStore(store: KeyvLike, sealer: Sealer, { idle, absolute }: SessionLifetimes, clock: Clock): SessionStore {
+  /** Milliseconds that are left of it: what a store forgets too late, or not at all, is gone all the same. */
+  const remaining = (session: StoredSession): number => {
+    if (isEnded(session)) return tombstoneLifetime;
+    return Math.min(session.writtenAt + idle, session.createdAt + absolute) - clock.now();
+  };
+  return {
+    async load(name) {
+      const sealed = await store.get(name);
+      if (sealed === undefined || sealed === null) return undefined;
+      if (typeof sealed !== 'string') throw new OAuthError('store_failed', 'An entry of the store is not the text that was written');
+      const session = readSession(await opened(sealer, name, sealed));
+      return remaining(session) > 0 ? session : undefined;
+    },
+    async save(name, session) {
+      // Redis refuses fractions, and nothing may stand for ever because no lifetime was left.
+      const ttl = Math.max(1, Math.floor(remaining(session)));
+      await store.set(name, await sealer.seal(name, writeSession(session)), Math.min(ttl, Number.MAX_SAFE_INTEGER));
+    },
+  };
+}
+
+async function opened(sealer: Sealer, name: string, sealed: string): Promise<string> {
+  try {
+    return await sealer.open(name, sealed);
+  } catch (thrown) {
+    if (thrown instanceof OAuthError) throw thrown;
+    throw new OAuthError('store_failed', 'A session in the store could not be opened: its entry was changed or cut off', { cause: thrown });
+  }
+}
