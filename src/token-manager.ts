@@ -1,9 +1,18 @@
+import { randomBytes } from 'node:crypto';
 import { createGuard } from './cache/guard.js';
-import { inProcessLock } from './cache/in-process-lock.js';
+import { guardedStore } from './cache/guarded-store.js';
+import { processLock } from './cache/in-process-lock.js';
+import type { KeyvLike } from './cache/keyv-like.js';
+import { machineTokenStore, noStore } from './cache/machine-token-store.js';
+import { memoryStore } from './cache/memory-store.js';
+import { createSealer, unsealed, type Sealer } from './cache/sealing.js';
+import { createStoreReport, type StoreReport } from './cache/store-report.js';
+import { throwingStore } from './cache/throwing-store.js';
 import { createTokenCache } from './cache/token-cache.js';
-import { waitFor } from './deadline.js';
+import type { TokenStore } from './cache/token-store.js';
+import { deadlineIn, orAbort, waitFor } from './deadline.js';
 import { OAuthError } from './errors.js';
-import { createEvents, type TokenEvents, type TokenListener } from './events.js';
+import { createEvents, type Events, type TokenEvents, type TokenListener } from './events.js';
 import { canonicalTokenRequest } from './grants/canonical-token-request.js';
 import { clientCredentialsGrant } from './grants/client-credentials.js';
 import { completeLogin } from './login/complete-login.js';
@@ -18,12 +27,12 @@ import type { AuthorizationServerMetadata } from './server/metadata.js';
 import { createAuthorizationServer } from './server/openid-client.js';
 import { createExclusive } from './sessions/exclusive.js';
 import type { Session } from './sessions/session.js';
+import { sessionStore, type SessionStore } from './sessions/session-store.js';
 import { createSessions } from './sessions/sessions.js';
-import { createStores } from './stores.js';
 import { cacheKey, hashedName } from './tokens/cache-key.js';
 import type { TokenRequest } from './tokens/token-request.js';
 import type { TokenSource } from './tokens/token-source.js';
-import { tokenManagerSettings, type TokenManagerOptions } from './token-manager-options.js';
+import { tokenManagerSettings, type TokenManagerOptions, type TokenManagerSettings } from './token-manager-options.js';
 
 /** Milliseconds for one call of the lock. */
 const lockTimeout = 1_000;
@@ -93,7 +102,7 @@ export function createTokenManager(options: TokenManagerOptions): TokenManager {
   const budget = createRetryBudget(clock);
   const cache = createTokenCache(maxEntries, { clock, events, policy: settings.refreshPolicy, maxRetryAfter: retry.maxRetryAfter });
   const stores = createStores(settings, events);
-  const exclusive = createExclusive({ lock: settings.lock ?? inProcessLock(clock), guard: createGuard('The lock', { timeout: lockTimeout, clock }), leaseMs: timeout + leaseMargin });
+  const exclusive = createExclusive({ lock: settings.lock ?? processLock, guard: createGuard('The lock', { timeout: lockTimeout, clock }), leaseMs: timeout + leaseMargin });
   const shared = { server, serverName, clock, events, timeout, retry, budget, exclusive, report: stores.report };
   const sessions = createSessions({
     ...shared,
@@ -127,7 +136,34 @@ export function createTokenManager(options: TokenManagerOptions): TokenManager {
     on: (event, listener) => events.on(event, listener),
     async close() {
       closed = true;
-      await Promise.all([cache.landed(), exclusive.settled()]);
+      const deadline = deadlineIn(timeout, 'close() waited long enough');
+      await orAbort(Promise.all([cache.landed(), exclusive.settled()]), deadline.signal).catch(() => undefined);
+      deadline.clear();
     },
   });
+}
+
+/** The one store behind all that is kept, as each kind of content sees it. */
+interface Stores {
+  readonly machineTokens: TokenStore;
+  readonly sessions: SessionStore;
+  /** Entries without a secret in them. */
+  readonly entries: KeyvLike;
+  /** Seals what a browser keeps: always, also where a store may hold tokens in the clear. */
+  readonly browserSealer: Sealer;
+  readonly report: StoreReport;
+}
+
+function createStores({ store, encryptionKeys: [first, ...others], storeTimeout, sessionLifetime, clock }: TokenManagerSettings, events: Events): Stores {
+  const report = createStoreReport(events);
+  const entries = guardedStore(store === undefined ? memoryStore(clock) : throwingStore(store), { timeout: storeTimeout, clock });
+  const sealer = first === undefined ? unsealed : createSealer([first, ...others]);
+  return {
+    // Without a store the memory tier is all that machine tokens need.
+    machineTokens: store === undefined ? noStore : machineTokenStore(entries, sealer, report),
+    sessions: sessionStore(entries, sealer, sessionLifetime, clock),
+    entries,
+    browserSealer: first === undefined ? createSealer([randomBytes(32)]) : sealer,
+    report,
+  };
 }

@@ -3,6 +3,8 @@ import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import * as grantkeeper from 'grantkeeper';
+import * as node from 'grantkeeper/node';
+import * as web from 'grantkeeper/web';
 
 const source = fileURLToPath(new URL('../src/', import.meta.url));
 
@@ -39,6 +41,10 @@ test.each([
   { folder: 'server', mayUse: ['.', 'tokens', 'transport', 'retry'] },
   { folder: 'grants', mayUse: ['.', 'tokens', 'server', 'retry'] },
   { folder: 'cache', mayUse: ['.', 'tokens', 'grants'] },
+  { folder: 'sessions', mayUse: ['.', 'tokens', 'server', 'grants', 'cache', 'retry'] },
+  { folder: 'login', mayUse: ['.', 'tokens', 'server', 'grants', 'cache', 'sessions'] },
+  { folder: 'web', mayUse: ['.', 'login', 'sessions', 'transport'] },
+  { folder: 'node', mayUse: ['.', 'sessions', 'web'] },
   { folder: 'fetch', mayUse: ['.', 'tokens', 'transport', 'retry'] },
 ])('data flows one way: $folder/ knows only $mayUse', ({ folder, mayUse }) => {
   const crossing = imports.filter(({ from, to }) => folderOf(from) === folder && to.endsWith('.ts') && folderOf(to) !== folder);
@@ -46,7 +52,7 @@ test.each([
 });
 
 test('only token-manager.ts and the public surface join the folders', () => {
-  const joining = files.filter((file) => folderOf(file) === '.' && new Set(imports.filter(({ from }) => from === file).map(({ to }) => folderOf(to)).filter((folder) => ['cache', 'grants', 'fetch'].includes(folder))).size > 1);
+  const joining = files.filter((file) => folderOf(file) === '.' && new Set(imports.filter(({ from }) => from === file).map(({ to }) => folderOf(to)).filter((folder) => ['cache', 'grants', 'sessions', 'login', 'fetch'].includes(folder))).size > 1);
   expect(joining.sort()).toEqual(['index.ts', 'token-manager.ts']);
 });
 
@@ -54,7 +60,8 @@ test.each([
   { name: 'openid-client', door: /^server\// },
   { name: 'undici', door: /^transport\/agent\.ts$/, types: /^(transport\/(transport|global-dispatcher)|token-manager-options|fetch\/(fetch-options|outgoing))\.ts$/ },
   { name: 'p-retry', door: /^retry\/with-retries\.ts$/ },
-  { name: 'jose', door: /^cache\/sealing\.ts$/ },
+  { name: 'jose', door: /^(cache\/sealing|server\/(id-token|jwks))\.ts$/ },
+  { name: '@remix-run/node-fetch-server', door: /^node\/login-handlers\.ts$/ },
   { name: 'lru-cache', door: /^cache\/token-cache\.ts$/ },
 ])('$name has one door', ({ name, door, types }) => {
   const users = imports.filter(({ to }) => to === name || to.startsWith(`${name}/`)).map(({ from }) => from);
@@ -64,7 +71,7 @@ test.each([
 
 test('there is no other package than those, and what Node brings', () => {
   const packages = new Set(imports.map(({ to }) => to).filter((to) => !to.endsWith('.ts') && !to.startsWith('node:')));
-  expect([...new Set([...packages].map((name) => name.split('/')[0]))].sort()).toEqual(['jose', 'lru-cache', 'openid-client', 'p-retry', 'undici']);
+  expect([...new Set([...packages].map((name) => /^(@[^/]+\/)?[^/]+/.exec(name)?.[0]))].sort()).toEqual(['@remix-run/node-fetch-server', 'jose', 'lru-cache', 'openid-client', 'p-retry', 'undici']);
 });
 
 test('undici is loaded on first use only', () => {
@@ -74,6 +81,10 @@ test('undici is loaded on first use only', () => {
 
 test('the public names', () => {
   expect(Object.keys(grantkeeper).sort()).toEqual(['OAuthError', 'challenges', 'clientSecretBasic', 'clientSecretPost', 'createFetch', 'createTokenManager', 'none']);
+});
+
+test.each(Object.entries({ web, node }))('the public names of grantkeeper/%s', (_subpath, names) => {
+  expect(Object.keys(names)).toEqual(['createLoginHandlers']);
 });
 
 test('the public types', () => {
@@ -89,14 +100,21 @@ test('the public types', () => {
       "ClientSecret",
       "ClientSecretBasicOptions",
       "Clock",
+      "CompletedLogin",
+      "EndOptions",
       "FetchOptions",
       "FetchRetryOptions",
       "GetTokenOptions",
       "KeyvLike",
+      "Lock",
+      "LoginOptions",
       "OAuthErrorCode",
       "OAuthErrorDetails",
       "PresentedProof",
       "RetryOptions",
+      "Session",
+      "SessionInfo",
+      "StartedLogin",
       "TokenEvents",
       "TokenListener",
       "TokenManager",

@@ -1,4 +1,4 @@
-import { elapsedSince, momentOf, type Clock, type Moment } from '../clock.js';
+import { elapsedSince, momentOf, systemClock, type Clock, type Moment } from '../clock.js';
 import type { Lock } from './lock.js';
 
 interface Holding {
@@ -37,3 +37,6 @@ export function inProcessLock(clock: Clock): Lock {
     },
   };
 }
+
+/** One for the whole process, so that all its managers of one client and one store share it, whoever made them. */
+export const processLock: Lock = inProcessLock(systemClock);

@@ -36,7 +36,7 @@ export interface Sessions {
 const own: CanonicalTokenRequest = { scope: [], resource: [], audience: undefined, parameters: {} };
 
 export function createSessions(context: SessionsContext): Sessions {
-  const { identity, cache, maxEntries, idle, clock, report } = context;
+  const { identity, cache, maxEntries, idle, clock, events, report } = context;
   const entries = new Map<string, SessionEntry>();
   const nameOf = (id: string): string => `grantkeeper:session:${hashedName(identity.server, identity.clientId, id)}`;
 
@@ -51,6 +51,8 @@ export function createSessions(context: SessionsContext): Sessions {
     }
     return entry;
   };
+
+  events.on('session-ended', ({ sessionId }) => { cache.forget(nameOf(sessionId)); });
 
   const sourceOf = (id: string, wanted: SessionTokenRequest): TokenSource => {
     const source = cache.source({
@@ -89,9 +91,7 @@ export function createSessions(context: SessionsContext): Sessions {
       },
       async end(options = {}) {
         checkEndOptions(options);
-        const last = await entryOf(id).endNow();
-        cache.forget(nameOf(id));
-        return signOut(last, options, context);
+        return signOut(await entryOf(id).endNow(), options, context);
       },
     });
   };
