@@ -1,11 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { startApi, type Api } from './support/api-server.js';
 import { startAuthorizationServer, type AuthorizationServer } from './support/authorization-server.js';
-import { runProgram } from './support/child-process.js';
+import { startProgram, type RunningProgram } from './support/child-process.js';
+import { Browser } from './support/browser.js';
+import { eventually } from './support/eventually.js';
+import { freePort } from './support/free-port.js';
+import { followLogin } from './support/user-agent.js';
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 const programs = [...readme.matchAll(/^```ts\n([^]*?)^```$/gm)].map(([, program = '']) => program);
@@ -15,7 +19,9 @@ let api: Api;
 
 beforeAll(async () => {
   authorizationServer = await startAuthorizationServer();
-  Object.assign(authorizationServer.metadata, { issuer: 'https://login.example.com', token_endpoint: 'https://login.example.com/token' });
+  for (const [name, value] of Object.entries(authorizationServer.metadata)) {
+    if (typeof value === 'string') authorizationServer.metadata[name] = value.replace(authorizationServer.origin, 'https://login.example.com');
+  }
   api = await startApi();
 });
 
@@ -24,25 +30,35 @@ afterAll(async () => {
   await api.close();
 });
 
-/** Runs a program of the README as it stands there, with its hosts led to the servers of this test. */
-async function run(program: string | undefined): Promise<string> {
-  const { code, stdout, stderr } = await runProgram(`import '${new URL('support/example-hosts.ts', import.meta.url).href}';\n${program ?? ''}`, {
-    env: { CLIENT_SECRET: 'test secret', API_TOKEN: 'test-token', TOKEN_KEY: randomBytes(32).toString('base64url'), EXAMPLE_HOSTS: JSON.stringify({ 'https://login.example.com': authorizationServer.origin, 'https://api.example.com': api.origin }) },
+/** A program of the README as it stands there, with its hosts led to the servers of this test. */
+async function start(program: string | undefined, env: Readonly<Record<string, string>> = {}): Promise<RunningProgram> {
+  return startProgram(`import '${new URL('support/example-hosts.ts', import.meta.url).href}';\n${program ?? ''}`, {
+    env: {
+      CLIENT_SECRET: 'test secret',
+      API_TOKEN: 'test-token',
+      TOKEN_KEY: randomBytes(32).toString('base64url'),
+      EXAMPLE_HOSTS: JSON.stringify({ 'https://login.example.com': authorizationServer.origin, 'https://api.example.com': api.origin }),
+      ...env,
+    },
   });
+}
+
+async function run(program: string | undefined): Promise<string> {
+  const { code, stdout, stderr } = await (await start(program)).finished;
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   return stdout;
 }
 
 describe('every program in the README runs', () => {
-  test('there are six', () => {
-    expect(programs).toHaveLength(6);
+  test('there are eight', () => {
+    expect(programs).toHaveLength(8);
   });
 
   test('they compile, under `exactOptionalPropertyTypes` as well', () => {
     const folder = new URL('../.reports/readme/', import.meta.url);
     mkdirSync(folder, { recursive: true });
     programs.forEach((program, index) => { writeFileSync(new URL(`${index}.ts`, folder), program); });
-    writeFileSync(new URL('tsconfig.json', folder), JSON.stringify({ extends: '../../tsconfig.json', compilerOptions: { noPropertyAccessFromIndexSignature: false, paths: { grantkeeper: ['../../src/index.ts'] } }, include: ['*.ts'] }));
+    writeFileSync(new URL('tsconfig.json', folder), JSON.stringify({ extends: '../../tsconfig.json', compilerOptions: { noPropertyAccessFromIndexSignature: false, paths: { grantkeeper: ['../../src/index.ts'], 'grantkeeper/node': ['../../src/node.ts'] } }, include: ['*.ts'] }));
     const { status, stdout } = spawnSync(process.execPath, [fileURLToPath(new URL('../node_modules/typescript/bin/tsc', import.meta.url)), '-p', fileURLToPath(folder)], { encoding: 'utf8' });
     expect({ status, stdout }).toEqual({ status: 0, stdout: '' });
   }, 60_000);
@@ -51,34 +67,57 @@ describe('every program in the README runs', () => {
     expect(await run(programs[0])).toContain("200 {\n  ok: true,\n  method: 'GET',\n  url: '/v1/invoices',\n  authorization: 'Bearer at-");
   });
 
+  test('the web backend signs in, calls the API for who signed in, and signs out', async () => {
+    const port = await freePort();
+    const backend = await start(programs[1], { PORT: String(port) });
+    onTestFinished(() => { backend.kill(); });
+    const browser = new Browser(async ({ url, method, headers }) => {
+      const { pathname, search } = new URL(url);
+      return fetch(`http://127.0.0.1:${port}${pathname}${search}`, { method, headers, redirect: 'manual' });
+    });
+    const location = (response: Response): string => response.headers.get('location') ?? '';
+    await eventually(async () => location(await browser.opens('/')) === '/login');
+    const toServer = location(await browser.opens('/login')).replace('https://login.example.com', authorizationServer.origin);
+    const callback = new URL(await followLogin(toServer));
+    expect(callback.origin).toBe('https://app.example.com');
+    expect(location(await browser.opens(callback.pathname + callback.search))).toBe('/');
+    expect(await (await browser.opens('/')).json()).toMatchObject({ url: '/v1/me', authorization: expect.stringMatching(/^Bearer at-/) as unknown });
+    expect(location(await browser.submits('/logout'))).toMatch(/^https:\/\/login\.example\.com\/logout\?/);
+    expect(location(await browser.opens('/'))).toBe('/login');
+  });
+
+  test('the two calls of a login give a session', async () => {
+    expect(await run(programs[3])).toBe('user-1 openid offline_access /inbox\nBearer\nundefined\n');
+  });
+
   test('a token names its type and scope, and prints without its value', async () => {
-    const printed = await run(programs[1]);
+    const printed = await run(programs[2]);
     expect(printed).toContain("Bearer invoices:read invoices:write {\n  value: '[redacted]'");
     expect(authorizationServer.lastTokenRequest.parameters.get('audience')).toBe('https://api.example.com');
   });
 
   test('a challenge says which scope is missing', async () => {
     api.answersNext({ status: 403, headers: { 'www-authenticate': 'Bearer error="insufficient_scope", scope="payments:write"' } });
-    expect(await run(programs[2])).toBe('ask for the scope payments:write\n');
+    expect(await run(programs[4])).toBe('ask for the scope payments:write\n');
   });
 
   test('a source of one\'s own is used', async () => {
-    expect(await run(programs[3])).toBe('true\n');
+    expect(await run(programs[5])).toBe('true\n');
     expect(api.lastRequest.headers.authorization).toBe('Bearer test-token');
   });
 
   test('listeners are registered, and nothing happens', async () => {
-    expect(await run(programs[4])).toBe('');
+    expect(await run(programs[6])).toBe('');
   });
 
   test('a store seals what it keeps', async () => {
-    expect(await run(programs[5])).toBe('Bearer\n');
+    expect(await run(programs[7])).toBe('Bearer\n');
   });
 });
 
 test('every relative link in the documents leads somewhere', () => {
-  const links = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md'].flatMap((name) =>
-    [...readFileSync(new URL(`../${name}`, import.meta.url), 'utf8').matchAll(/\]\(([^)#:]+)\)/g)].map(([, target = '']) => target));
-  expect(links.length).toBeGreaterThan(2);
-  for (const link of links) expect(() => readFileSync(new URL(`../${link}`, import.meta.url))).not.toThrow();
+  const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/threats.md', 'docs/refresh-grace.md'].map((name) => new URL(`../${name}`, import.meta.url));
+  const links = documents.flatMap((document) => [...readFileSync(document, 'utf8').matchAll(/\]\(([^)#:]+)\)/g)].map(([, target = '']) => new URL(target, document)));
+  expect(links.length).toBeGreaterThan(8);
+  for (const link of links) expect(existsSync(link), link.href).toBe(true);
 });
