@@ -25,7 +25,10 @@ afterAll(() => {
 });
 
 test('the tarball holds what users need and nothing else', () => {
-  expect(packed.sort()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'dist/index.d.ts', 'dist/index.js', 'dist/index.js.map', 'package.json']);
+  const entries = ['index', 'node', 'web'].flatMap((entry) => [`dist/${entry}.d.ts`, `dist/${entry}.js`, `dist/${entry}.js.map`]);
+  // What the entries share, in code and in types, has names with a hash.
+  const shared = /^dist\/[\w-]+-[\w-]{8}\.(js|js\.map|d\.ts)$/;
+  expect(packed.filter((path) => !shared.test(path)).sort()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', ...entries, 'package.json'].sort());
 });
 
 const program = `
@@ -50,6 +53,14 @@ test('both get the same classes', () => {
     import { OAuthError } from 'grantkeeper';
     console.log(createRequire(import.meta.url)('grantkeeper').OAuthError === OAuthError);`);
   expect(run('node', '--no-warnings', 'both.mjs').trim()).toBe('true');
+});
+
+test.each(['web', 'node'])('grantkeeper/%s throws the same class', (subpath) => {
+  writeFileSync(join(folder, `${subpath}.mjs`), `
+    import { OAuthError } from 'grantkeeper';
+    import { createLoginHandlers } from 'grantkeeper/${subpath}';
+    try { createLoginHandlers(undefined, {}); } catch (error) { console.log(error.code, error instanceof OAuthError); }`);
+  expect(run('node', `${subpath}.mjs`).trim()).toBe('invalid_configuration true');
 });
 
 test('importing it loads no undici', () => {

@@ -27,6 +27,12 @@ export interface Session extends TokenSource {
 export interface EndOptions {
   /** Where the authorization server sends the browser afterwards, as it's registered there. A random `state` goes with it. */
   postLogoutRedirectUri?: string | undefined;
+  /**
+   * Whether the refresh token is revoked. Many servers take all logins of one user and client for one grant: to revoke a token of an earlier login
+   * (RFC 7009 section 2.1) then ends the later ones as well.
+   * @default true
+   */
+  revoke?: boolean | undefined;
 }
 
 export interface SessionInfo {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { deadlineIn } from '../deadline.js';
 import type { AuthorizationServer } from '../server/authorization-server.js';
-import { checkOptions, type Rules } from '../validation.js';
+import { checkOptions, flag, type Rules } from '../validation.js';
 import type { EndOptions } from './session.js';
 import type { SessionRecord } from './session-record.js';
 
@@ -12,6 +12,7 @@ export interface SignOutContext {
 
 const rules: Rules<EndOptions> = {
   postLogoutRedirectUri: { expected: 'an absolute URL', accepts: (value) => typeof value === 'string' && URL.canParse(value) },
+  revoke: flag,
 };
 
 /** @throws OAuthError `invalid_configuration` */
@@ -20,7 +21,7 @@ export function checkEndOptions(options: EndOptions): void {
 }
 
 /** What is to be done at the authorization server once a session is gone here. None of it can fail the logout. */
-export async function signOut(last: SessionRecord | undefined, { postLogoutRedirectUri }: EndOptions, { server, timeout }: SignOutContext): Promise<{ url?: URL }> {
+export async function signOut(last: SessionRecord | undefined, { postLogoutRedirectUri, revoke = true }: EndOptions, { server, timeout }: SignOutContext): Promise<{ url?: URL }> {
   const { signal, clear } = deadlineIn(timeout, `The logout took longer than ${timeout} ms (option \`timeout\`)`);
   const parameters = {
     ...(last?.idToken !== undefined && { id_token_hint: last.idToken }),
@@ -29,7 +30,7 @@ export async function signOut(last: SessionRecord | undefined, { postLogoutRedir
   };
   const [url] = await Promise.all([
     server.endSessionUrl(parameters, signal).catch(() => undefined),
-    revokeGrant(last, server, signal),
+    revoke && revokeGrant(last, server, signal),
   ]).finally(clear);
   return url === undefined ? {} : { url };
 }

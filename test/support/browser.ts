@@ -3,7 +3,7 @@ export type Site = (request: Request) => Promise<Response | undefined>;
 /** A browser as far as cookies go: it keeps those that a browser would keep, and sends them with every request to the one site it knows. */
 export class Browser {
   /** By name, in the order of their creation, in which they're sent (RFC 6265 section 5.4). */
-  readonly cookies = new Map<string, string>();
+  readonly cookies: Map<string, string> = new Map<string, string>();
   readonly #site: Site;
   readonly #origin: string;
 
