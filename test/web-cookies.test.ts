@@ -11,7 +11,7 @@ const OTHER = 'x'.repeat(43);
 const auth = createLoginHandlers(new ScriptedLogins(), { redirectUri: 'https://app.example.com/callback' });
 const sessionBy = (cookie: string): string | undefined => auth.session({ headers: new Headers({ cookie }) })?.id;
 
-describe('session(request) finds the session in the Cookie header', () => {
+describe('A9 session(request) finds the session in the Cookie header', () => {
   test.each<[string, string]>([
     ['alone', `${NAME}=${ID}`],
     ['first', `${NAME}=${ID}; theme=dark`],
@@ -57,7 +57,7 @@ describe('session(request) finds the session in the Cookie header', () => {
   });
 });
 
-describe('a transaction\'s cookie', () => {
+describe('A9 a transaction\'s cookie', () => {
   const nameFor = (url: string): string | undefined => transactionCookieName(new URL(url));
 
   test('has the same name for the authorization request and for the callback, and another for every other `state`', () => {

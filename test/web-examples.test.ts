@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { startApi, type Api } from './support/api-server.js';
 import { startAuthorizationServer, type AuthorizationServer } from './support/authorization-server.js';
@@ -35,7 +34,7 @@ async function start(framework: string): Promise<{ program: RunningProgram; brow
 }
 
 describe.each(['express', 'fastify', 'hono', 'node-http'])('the example for %s', (framework) => {
-  test('signs in, shows what the API answers, signs in again when the session has ended, signs out, and stops on SIGTERM', async () => {
+  test('signs in, shows what the API answers, signs in again when the session has ended, signs out, and stops on SIGTERM', { timeout: 60_000 }, async () => {
     const { program, browser } = await start(framework);
     const follow = async (start: Response): Promise<string> => {
       const { pathname, search } = new URL(await followLogin(location(start)));
@@ -68,14 +67,5 @@ describe.each(['express', 'fastify', 'hono', 'node-http'])('the example for %s',
     const { code, stderr } = await program.finished;
     expect(code).toBe(0);
     expect(stderr).toMatch(/^OAuthError: The callback's `state` is of no login under way in this browser.*\n$/);
-  });
-
-  test('is short, and configured as the others are', () => {
-    const lines = readFileSync(new URL(`../examples/${framework}/server.ts`, import.meta.url), 'utf8').split('\n');
-    expect(lines.length).toBeLessThan(65);
-    expect(lines.filter((line) => line.includes('process.env'))).toEqual([
-      "const { ISSUER = '', CLIENT_ID = '', CLIENT_SECRET, API_URL = '', REDIRECT_URI = '', PORT = '3000' } = process.env;",
-      "const allowInsecureRequests = process.env['ALLOW_INSECURE_REQUESTS'] === 'true';",
-    ]);
   });
 });

@@ -349,7 +349,7 @@ describe('logout', () => {
     ['the own origin, and what the browser says of it', { 'origin': ORIGIN, 'sec-fetch-site': 'same-origin' }],
     ['no origin, same-origin', { 'sec-fetch-site': 'same-origin' }],
     ['an origin that the page\'s referrer policy hides, same-origin', { 'origin': 'null', 'sec-fetch-site': 'same-origin' }],
-  ])('is taken from %s', async (_case, headers) => {
+  ])('A12 is taken from %s', async (_case, headers) => {
     const { browser, logins, session } = await signedIn();
     expect((await browser.submits('/logout', headers)).status).toBe(303);
     expect(logins.isAlive(session)).toBe(false);
@@ -371,7 +371,7 @@ describe('logout', () => {
     ['a host with the same beginning', { origin: 'https://app.example.com.evil.example' }],
     ['an empty origin', { origin: '' }],
     ['two origins', { origin: `${ORIGIN}, https://evil.example` }],
-  ])('is refused from %s', async (_case, headers) => {
+  ])('A12 is refused from %s', async (_case, headers) => {
     const { browser, logins, session } = await signedIn();
     const response = await browser.submits('/logout', headers);
     expect([response.status, response.headers.getSetCookie(), browser.session, logins.endings]).toEqual([403, [], session, []]);

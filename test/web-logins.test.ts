@@ -1,4 +1,5 @@
-import { createFetch, OAuthError } from 'grantkeeper';
+import type { OAuthError } from 'grantkeeper';
+import { createFetch } from 'grantkeeper';
 import { createLoginHandlers, type LoginHandlersOptions } from 'grantkeeper/web';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { reset } from './support/answers.js';
@@ -177,7 +178,7 @@ describe('logout', () => {
     await logIn(browser);
     const id = browser.session ?? '';
     const url = new URL(location(await browser.submits('/logout')));
-    expect(url.origin + url.pathname).toBe(server.metadata['end_session_endpoint']);
+    expect(url.origin + url.pathname).toBe(server.metadata.end_session_endpoint);
     expect(Object.fromEntries(url.searchParams)).toMatchObject({ post_logout_redirect_uri: 'https://app.example.com/bye', id_token_hint: expect.stringMatching(/^eyJ/) as string, state: expect.any(String) as string });
     expect(server.revocations).toEqual([{ token: server.issued[0]?.refreshToken, hint: 'refresh_token' }]);
     expect(await tokens.session(id).info()).toBeUndefined();

@@ -1,7 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { OAuthError } from '../errors.js';
 import type { CallbackIssuer } from '../server/authorization-server.js';
+import { createRedactor, type Redactor } from '../server/redaction.js';
 import { having } from '../validation.js';
+import type { Transaction } from './transaction.js';
 
 /** What came back with the browser (RFC 6749 section 4.1.2), whoever made it up. */
 export type CallbackParameters = URLSearchParams;
@@ -13,15 +15,18 @@ const base = 'https://callback.invalid';
  * @throws OAuthError `invalid_callback`
  */
 export async function readCallback(callback: string | URL | Request): Promise<CallbackParameters> {
+  try {
+    return await parametersOf(callback);
+  } catch (thrown) {
+    throw thrown instanceof OAuthError ? thrown : refuse('it can\'t be read; the body of a Request can be read once only');
+  }
+}
+
+async function parametersOf(callback: string | URL | Request): Promise<CallbackParameters> {
   if (typeof callback === 'string' || callback instanceof URL) return queryOf(callback);
   if (!isRequest(callback)) throw refuse('it must be a URL or a Request');
   const isForm = callback.method === 'POST' && callback.headers.get('content-type')?.toLowerCase().startsWith('application/x-www-form-urlencoded') === true;
-  if (!isForm) return queryOf(callback.url);
-  try {
-    return new URLSearchParams(await callback.text());
-  } catch {
-    throw refuse('the body of its request can\'t be read, or was read before');
-  }
+  return isForm ? new URLSearchParams(await callback.text()) : queryOf(callback.url);
 }
 
 /** By its members: a framework's own is as good. */
@@ -41,12 +46,12 @@ const single = ['state', 'code', 'iss', 'error'];
  * The code of a callback that belongs to this login. Nothing but its state ties it to the browser, so that is looked at before all else.
  * @throws OAuthError `invalid_callback`, `authorization_failed`
  */
-export function checkCallback(parameters: CallbackParameters, state: string, { issuer, isPromised }: CallbackIssuer): string {
+export function checkCallback(parameters: CallbackParameters, { state, nonce }: Transaction, { issuer, isPromised }: CallbackIssuer): string {
   for (const name of single) if (parameters.getAll(name).length > 1) throw refuse(`it has more than one \`${name}\``);
   if (!isSame(parameters.get('state') ?? '', state)) throw refuse('its `state` is not that of this login: it belongs to another one, or another browser');
   checkIssuer(parameters.get('iss') ?? undefined, issuer, isPromised);
   const error = parameters.get('error') ?? '';
-  if (error !== '') throw authorizationFailed(error, parameters.get('error_description') ?? '');
+  if (error !== '') throw authorizationFailed(error, parameters.get('error_description') ?? '', createRedactor([state, nonce]));
   const code = parameters.get('code') ?? '';
   if (code === '') throw refuse('it has neither `code` nor `error`');
   return code;
@@ -63,11 +68,12 @@ function isSame(a: string, b: string): boolean {
   return timingSafeEqual(digest(a), digest(b));
 }
 
-function authorizationFailed(error: string, description: string): OAuthError {
-  const code = printable(error).slice(0, 100);
+/** @param hide servers echo what they were sent */
+function authorizationFailed(error: string, description: string, hide: Redactor): OAuthError {
+  const code = printable(hide(error)).slice(0, 100);
   return new OAuthError('authorization_failed', `The authorization server ended the login with ${JSON.stringify(code)}`, {
     error: code,
-    errorDescription: description === '' ? undefined : printable(description).slice(0, 1_000),
+    errorDescription: description === '' ? undefined : printable(hide(description)).slice(0, 1_000),
   });
 }
 

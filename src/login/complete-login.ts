@@ -1,5 +1,5 @@
 import { elapsedSince, momentOf } from '../clock.js';
-import { deadlineIn, waitFor } from '../deadline.js';
+import { deadlineIn, orAbort, waitFor } from '../deadline.js';
 import { OAuthError } from '../errors.js';
 import { fromResponse, toStored } from '../grants/granted-token.js';
 import type { ReceivedTokens } from '../server/authorization-server.js';
@@ -24,10 +24,10 @@ export async function completeLogin(callback: string | URL | Request, sealed: st
   try {
     return await waitFor((async () => {
       const transaction = await transactions.open(sealed, clock.now());
-      const parameters = await readCallback(callback);
-      const code = checkCallback(parameters, transaction.state, await server.callbackIssuer(deadline.signal));
-      await spend(transaction, context);
-      const session = await exchanged(code, transaction, deadline.signal, context);
+      const parameters = await orAbort(readCallback(callback), deadline.signal);
+      const code = checkCallback(parameters, transaction, await server.callbackIssuer(deadline.signal));
+      await spend(transaction, deadline.signal, context);
+      const session = await exchanged(code, transaction, deadline.signal, context).catch(asFinal);
       return { session, ...(transaction.returnTo !== undefined && { returnTo: safeReturnTo(transaction.returnTo) }) };
     })());
   } finally {
@@ -36,18 +36,29 @@ export async function completeLogin(callback: string | URL | Request, sealed: st
 }
 
 /** One callback only gets past here, over all processes that share lock and store. */
-async function spend({ state }: Transaction, { exclusive, store, report }: LoginContext): Promise<void> {
+async function spend({ state }: Transaction, signal: AbortSignal, { exclusive, store, report }: LoginContext): Promise<void> {
   const name = `grantkeeper:login:${hashedName(state)}`;
+  let operation = 'acquire';
   try {
     await exclusive.run({ name, fenceAtLeast: 0 }, async () => {
+      operation = 'get';
       const mark = await store.get(name);
       if (mark !== undefined && mark !== null) throw new OAuthError('callback_already_used', 'The login was completed, or tried to, before: by the back button, or a second callback. Its session lives on');
+      signal.throwIfAborted();
+      operation = 'set';
       await store.set(name, 'spent', transactionLifetime);
     });
   } catch (thrown) {
-    if (thrown instanceof OAuthError && thrown.code === 'store_failed') report('set', thrown);
+    if (thrown instanceof OAuthError && thrown.code === 'store_failed') report(operation, thrown);
     throw thrown;
   }
+}
+
+/** What may pass elsewhere can't here: the transaction is spent, and the same call will not succeed later. */
+function asFinal(thrown: unknown): never {
+  if (!(thrown instanceof OAuthError) || !thrown.retryable) throw thrown;
+  const { code, message, status, error, errorDescription, retryAfter, cause } = thrown;
+  throw new OAuthError(code, `${message}. The login has to be started again`, { status, error, errorDescription, retryAfter, cause });
 }
 
 async function exchanged(code: string, transaction: Transaction, signal: AbortSignal, context: LoginContext): Promise<Session> {

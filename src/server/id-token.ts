@@ -45,7 +45,7 @@ const tolerance = 30;
  */
 export async function checkIdToken(idToken: string, expected: IdTokenExpectation, context: IdTokenContext): Promise<Claims> {
   const { issuer } = context.metadata;
-  if (issuer === undefined) throw refuse('the issuer that it must name is not known: pass it in the option `server`');
+  if (issuer === undefined) throw idTokenRefused('the issuer that it must name is not known: pass it in the option `server`');
   const claims = await verified(idToken, issuer, context);
   checkParties(claims, context.clientId);
   if ('previous' in expected) checkSameLogin(claims, expected.previous);
@@ -79,49 +79,52 @@ async function verifiedByOneOf(keys: JWKSMultipleMatchingKeys, idToken: string, 
       return { ...(await jwtVerify(idToken, key, options)).payload };
     } catch (thrown) {
       last = thrown;
+      // The signature was right, the claims aren't.
+      if (thrown instanceof JWTExpired || thrown instanceof JWTClaimValidationFailed) break;
     }
   }
   throw refusal(last);
 }
 
 function checkParties({ aud, azp, sub }: Claims, clientId: string): void {
-  if (typeof sub !== 'string' || sub === '') throw refuse('its `sub` is not a text');
-  if (azp !== undefined && azp !== clientId) throw refuse('it was issued to another client (`azp`)');
-  if (Array.isArray(aud) && aud.length > 1 && azp === undefined) throw refuse('it has several audiences and no `azp`');
+  if (typeof sub !== 'string' || sub === '') throw idTokenRefused('its `sub` is not a text');
+  if (azp !== undefined && azp !== clientId) throw idTokenRefused('it was issued to another client (`azp`)');
+  if (Array.isArray(aud) && aud.length > 1 && azp === undefined) throw idTokenRefused('it has several audiences and no `azp`');
 }
 
 function checkLogin({ nonce, auth_time: authTime }: Claims, expected: LoginExpectation, nowInSeconds: number): void {
-  if (nonce === undefined ? expected.isRequired : nonce !== expected.nonce) throw refuse('its `nonce` is not that of this login');
+  if (nonce === undefined ? expected.isRequired : nonce !== expected.nonce) throw idTokenRefused('its `nonce` is not that of this login');
   if (expected.maxAge === undefined) return;
-  if (typeof authTime !== 'number') throw refuse('it has no `auth_time`, though `maxAge` asks for it');
-  if (nowInSeconds - authTime > expected.maxAge + tolerance) throw refuse('the user signed in longer ago than `maxAge` allows');
+  if (typeof authTime !== 'number') throw idTokenRefused('it has no `auth_time`, though `maxAge` asks for it');
+  if (nowInSeconds - authTime > expected.maxAge + tolerance) throw idTokenRefused('the user signed in longer ago than `maxAge` allows');
 }
 
 function checkSameLogin(claims: Claims, previous: Claims | undefined): void {
   if (previous === undefined) return;
   const audiences = ({ aud }: Claims): string => JSON.stringify([aud].flat().sort());
-  if (claims['iss'] !== previous['iss'] || claims['sub'] !== previous['sub']) throw refuse('it names another user than the login (`iss`, `sub`)');
-  if (audiences(claims) !== audiences(previous)) throw refuse('its `aud` is not that of the login');
+  if (claims['iss'] !== previous['iss'] || claims['sub'] !== previous['sub']) throw idTokenRefused('it names another user than the login (`iss`, `sub`)');
+  if (audiences(claims) !== audiences(previous)) throw idTokenRefused('its `aud` is not that of the login');
   for (const name of ['auth_time', 'nonce']) {
-    if (claims[name] !== undefined && previous[name] !== undefined && claims[name] !== previous[name]) throw refuse(`its \`${name}\` is not that of the login`);
+    if (claims[name] !== undefined && previous[name] !== undefined && claims[name] !== previous[name]) throw idTokenRefused(`its \`${name}\` is not that of the login`);
   }
 }
 
 /** Reasons of jose's in words of ours: its own hold parts of the token. */
 function refusal(thrown: unknown): OAuthError {
   if (thrown instanceof OAuthError) return thrown;
-  if (thrown instanceof JWTExpired) return refuse('it has expired');
-  if (thrown instanceof JWTClaimValidationFailed) return refuse(`its \`${thrown.claim}\` ${thrown.reason === 'missing' ? 'is missing' : 'is not what it must be'}`);
-  return refuse(thrown instanceof JOSEError ? reasons[thrown.code] ?? 'it is not a signed JWT' : 'its signature could not be checked');
+  if (thrown instanceof JWTExpired) return idTokenRefused('it has expired');
+  if (thrown instanceof JWTClaimValidationFailed) return idTokenRefused(`its \`${thrown.claim}\` ${thrown.reason === 'missing' ? 'is missing' : 'is not what it must be'}`);
+  return idTokenRefused(thrown instanceof JOSEError ? reasons[thrown.code] ?? 'it is not a signed JWT' : 'its signature could not be checked');
 }
 
 const reasons: Readonly<Record<string, string>> = {
   ERR_JWS_SIGNATURE_VERIFICATION_FAILED: 'its signature is not the server\'s',
   ERR_JWKS_NO_MATCHING_KEY: 'its signing key is not among the server\'s',
+  ERR_JWKS_MULTIPLE_MATCHING_KEYS: 'none of the server\'s keys that fit can be used',
   ERR_JOSE_ALG_NOT_ALLOWED: 'its signature algorithm is not accepted: it must be an asymmetric one that the server lists',
   ERR_JOSE_NOT_SUPPORTED: 'its signature algorithm is not supported',
 };
 
-function refuse(reason: string): OAuthError {
+export function idTokenRefused(reason: string): OAuthError {
   return new OAuthError('invalid_response', `The ID token can't be accepted: ${reason}`);
 }

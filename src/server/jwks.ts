@@ -5,6 +5,7 @@ import { elapsedSince, momentOf, type Clock, type Moment } from '../clock.js';
 import { orAbort } from '../deadline.js';
 import { OAuthError } from '../errors.js';
 import { discard, send, type TransportOptions } from '../transport/transport.js';
+import { isPlainObject } from '../validation.js';
 import { parseJsonObject, readBody } from './body.js';
 import { isPassingStatus } from './passing-status.js';
 import { unreachable } from './unreachable.js';
@@ -45,15 +46,20 @@ export class Jwks {
       try {
         return await known.keyOf(header, token);
       } catch (thrown) {
-        if (!(thrown instanceof JWKSNoMatchingKey) || !this.#mayRefetch) throw thrown;
-        this.#refetched = momentOf(this.#options.clock);
-        return (await this.#fetch(url, signal)).keyOf(header, token);
+        const newer = thrown instanceof JWKSNoMatchingKey ? await this.#newerThan(known, url, signal) : undefined;
+        if (newer === undefined) throw thrown;
+        return newer.keyOf(header, token);
       }
     };
   }
 
-  get #mayRefetch(): boolean {
-    return this.#refetched === undefined || elapsedSince(this.#refetched, this.#options.clock) >= refetchPause;
+  /** What another login has just fetched, or is fetching, is as new as can be. */
+  async #newerThan(known: KnownKeys, url: URL, signal: AbortSignal): Promise<KnownKeys | undefined> {
+    if (this.#fetching !== undefined) return this.#fetch(url, signal);
+    if (this.#known !== known) return this.#known;
+    if (this.#refetched !== undefined && elapsedSince(this.#refetched, this.#options.clock) < refetchPause) return undefined;
+    this.#refetched = momentOf(this.#options.clock);
+    return this.#fetch(url, signal);
   }
 
   async #current(url: URL, signal: AbortSignal): Promise<KnownKeys> {
@@ -91,5 +97,5 @@ async function fetchKeys(url: URL, { transport, clock }: JwksOptions, signal: Ab
 
 /** A member that is no key is left out: one that is odd must not fail the logins that need another. */
 function keySet({ keys }: JSONWebKeySet): JWTVerifyGetKey {
-  return createLocalJWKSet({ keys: keys.filter((key: unknown) => typeof key === 'object' && key !== null) });
+  return createLocalJWKSet({ keys: keys.filter(isPlainObject) });
 }

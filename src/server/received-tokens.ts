@@ -1,7 +1,7 @@
 import { OAuthError } from '../errors.js';
 import type { Identity, ReceivedTokens, TokenResponse } from './authorization-server.js';
 import type { ConnectedClient } from './connected-client.js';
-import { checkIdToken, type IdTokenExpectation } from './id-token.js';
+import { checkIdToken, idTokenRefused, type IdTokenExpectation } from './id-token.js';
 import type { Jwks } from './jwks.js';
 import { endpointOf } from './metadata.js';
 import { readMembers } from './token-answer.js';
@@ -19,7 +19,7 @@ export function receivedTokens({ answer, sentAt, secrets }: TokenExchange, { cli
   if (members === undefined) {
     throw new OAuthError('invalid_response', `The token endpoint answered with HTTP ${status} and a body that is neither a JSON object nor a form`, { status });
   }
-  const idToken = members['id_token'] ?? undefined;
+  const idToken = members['id_token'] === '' ? undefined : members['id_token'] ?? undefined;
   return {
     refreshToken: () => textOf(members['refresh_token']),
     accessToken: () => textOf(members['access_token']),
@@ -47,7 +47,9 @@ async function identity(idToken: unknown, expected: IdTokenExpectation, { client
   const keys = endpointOf(metadata, 'jwks_uri', allowInsecureRequests);
   // It was not asked for, and nobody will look at it.
   if (!isRequired && (keys === undefined || metadata.issuer === undefined)) return undefined;
-  if (typeof idToken !== 'string' || keys === undefined) throw new OAuthError('invalid_response', 'The ID token can\'t be accepted: the token endpoint answered without one that is a text, though `openid` was asked for');
+  if (idToken === undefined) throw idTokenRefused('the token endpoint answered without one, though `openid` was asked for');
+  if (typeof idToken !== 'string') throw idTokenRefused('it is not a text');
+  if (keys === undefined) throw idTokenRefused('the keys that sign it are not known: pass `jwks_uri` in the option `server`');
   return { idToken, claims: await checkIdToken(idToken, expected, { metadata, clientId, now: clock.now(), keyOf: jwks.keyFinder(keys, signal) }) };
 }
 

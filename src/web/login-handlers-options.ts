@@ -1,8 +1,9 @@
 import type { OAuthError } from '../errors.js';
+import { checkedLoginOptions, commonLoginRules } from '../login/checked-login-options.js';
 import type { LoginOptions } from '../login/login-options.js';
 import { safeReturnTo } from '../login/return-to.js';
 import { isSecure } from '../transport/secure-url.js';
-import { callable, checkOptions, invalid, isPlainObject, isWholeNumber, shapeOf, text, type Rule, type Rules } from '../validation.js';
+import { callable, checkOptions, invalid, shapeOf, type Rule, type Rules } from '../validation.js';
 
 /** What every login asks for, and where the pages of a login are. Paths are as the browser sees them, each with its leading `/`. */
 export interface LoginHandlersOptions extends Omit<LoginOptions, 'returnTo'> {
@@ -45,27 +46,11 @@ export interface LoginHandlersSettings {
   readonly onError: LoginErrorListener | undefined;
 }
 
-const textOrTexts: Rule = {
-  expected: 'a string or a list of non-empty strings',
-  accepts: (value) => typeof value === 'string' || (Array.isArray(value) && value.every(text.accepts)),
-};
 const pathOnSite: Rule = { expected: 'a path of this site as browsers spell it, such as "/account"', accepts: (value) => typeof value === 'string' && safeReturnTo(value) === value };
 const pagePath: Rule = { expected: 'a path of this site without query and fragment, such as "/login"', accepts: (value) => pathOnSite.accepts(value) && !/[?#]/.test(String(value)) };
 
 const rules: Rules<LoginHandlersOptions> = {
-  redirectUri: { expected: 'an absolute URL such as "https://app.example.com/callback"', accepts: (value) => value instanceof URL || (typeof value === 'string' && URL.canParse(value)) },
-  scope: textOrTexts,
-  resource: textOrTexts,
-  audience: text,
-  parameters: {
-    expected: 'an object whose values are strings',
-    accepts: (value) => isPlainObject(value) && Object.values(value).every((member) => typeof member === 'string'),
-    secret: true,
-  },
-  prompt: text,
-  maxAge: { expected: 'a whole number of seconds, 0 or more', accepts: (value) => isWholeNumber(value) && value >= 0 },
-  loginHint: text,
-  acrValues: text,
+  ...commonLoginRules,
   loginPath: pagePath,
   logoutPath: pagePath,
   afterLogin: pathOnSite,
@@ -77,8 +62,9 @@ const rules: Rules<LoginHandlersOptions> = {
 export function loginHandlersSettings(where: string, options: LoginHandlersOptions): LoginHandlersSettings {
   checkOptions<LoginHandlersOptions>(where, options, rules);
   const { loginPath = '/login', logoutPath = '/logout', afterLogin = '/', afterLogout = '/', onError, ...login } = options;
-  const { origin, pathname: callbackPath } = checkedRedirectUri(where, login.redirectUri);
-  const responseMode = login.parameters?.['response_mode'] ?? 'query';
+  const { redirectUri, parameters } = checkedLoginOptions(where, login);
+  const { origin, pathname: callbackPath } = checkedRedirectUri(where, redirectUri);
+  const responseMode = parameters['response_mode'] ?? 'query';
   // A form post comes from the authorization server's origin, and browsers send no Lax cookie along; a fragment never reaches a server.
   if (responseMode !== 'query') throw invalid(`${where}: \`parameters.response_mode\` must be query here: the cookie of the login comes along with no other; received ${shapeOf(responseMode)}`);
 
@@ -97,11 +83,9 @@ export function loginHandlersSettings(where: string, options: LoginHandlersOptio
   return { login, origin, callbackPath, loginPath, logoutPath, afterLogin, afterLogout, onError };
 }
 
-function checkedRedirectUri(where: string, redirectUri: string | URL | undefined): URL {
-  if (redirectUri === undefined) throw invalid(`${where}: \`redirectUri\` is required`);
+function checkedRedirectUri(where: string, redirectUri: string): URL {
   const url = new URL(redirectUri);
   if (url.username !== '' || url.password !== '') throw invalid(`${where}: \`redirectUri\` must not hold user and password`);
-  if (url.href.includes('#')) throw invalid(`${where}: \`redirectUri\` must have no fragment (RFC 6749 section 3.1.2); received ${shapeOf(url)}`);
   if (!isSecure(url, true)) throw invalid(`${where}: \`redirectUri\` must be https, or http to loopback: browsers keep the login's cookies nowhere else; received ${shapeOf(url)}`);
   return url;
 }
