@@ -9,7 +9,12 @@ export interface GuardOptions {
   readonly clock: Clock;
 }
 
-export type Guard = <T>(operation: string, call: () => Promise<T>) => Promise<T>;
+export interface GuardedCall {
+  /** For what must not be left undone: it isn't put off by a pause, and is tried once more if it fails in time. @default false */
+  readonly insists?: boolean;
+}
+
+export type Guard = <T>(operation: string, call: () => Promise<T>, options?: GuardedCall) => Promise<T>;
 
 /**
  * Calls something of the user's that may hang, in a way that ends: by its answer, its deadline, or at once while it's left alone after a failure,
@@ -21,11 +26,15 @@ export function createGuard(what: string, { timeout, clock }: GuardOptions): Gua
   const pause = new Pause(500, 4_000);
   let pausedBy: OAuthError | undefined;
 
-  return async (operation, call) => {
-    if (pausedBy !== undefined && !pause.isOver(clock)) throw pausedBy;
-    const deadline = deadlineIn(timeout, `no answer within ${timeout} ms`);
+  return async (operation, call, { insists = false } = {}) => {
+    if (!insists && pausedBy !== undefined && !pause.isOver(clock)) throw pausedBy;
+    const { signal, clear } = deadlineIn(timeout, `no answer within ${timeout} ms`);
+    const attempt = async (): ReturnType<typeof call> => orAbort((async () => call())(), signal);
     try {
-      const answer = await orAbort((async () => call())(), deadline.signal);
+      const answer = await attempt().catch(async (thrown: unknown) => {
+        if (!insists || signal.aborted) throw thrown;
+        return attempt();
+      });
       pause.reset();
       return answer;
     } catch (thrown) {
@@ -37,7 +46,7 @@ export function createGuard(what: string, { timeout, clock }: GuardOptions): Gua
       }
       throw failure;
     } finally {
-      deadline.clear();
+      clear();
     }
   };
 }

@@ -5,10 +5,12 @@ import type { Events } from '../events.js';
 export type StoreReport = (operation: string, thrown: unknown) => void;
 
 export function createStoreReport(events: Events): StoreReport {
-  let reported: unknown;
+  const reported = new WeakSet();
   return (operation, thrown) => {
-    if (thrown === reported) return;
-    reported = thrown;
+    if (typeof thrown === 'object' && thrown !== null) {
+      if (reported.has(thrown)) return;
+      reported.add(thrown);
+    }
     events.emit('store-failed', { operation, error: thrown instanceof OAuthError ? thrown : new OAuthError('store_failed', 'An entry of the store could not be opened: it was changed or cut off', { cause: thrown }) });
   };
 }

@@ -16,5 +16,5 @@ export function safeReturnTo(returnTo: unknown): string {
 function pathOnSite(text: string): string | undefined {
   if (!URL.canParse(text, site)) return undefined;
   const { origin, pathname, search, hash } = new URL(text, site);
-  return origin === site && !pathname.startsWith('//') ? pathname + search + hash : undefined;
+  return origin === site ? pathname + search + hash : undefined;
 }

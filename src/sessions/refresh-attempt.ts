@@ -11,9 +11,13 @@ export interface RefreshGrace {
 const mostSends = 2;
 
 /** What is noted before a refresh token is sent; undefined if it must not be. Within the grace repeating it costs nothing, and doesn't count. */
-export function anotherSend(attempt: RefreshAttempt | undefined, { refreshGrace, clock }: RefreshGrace): RefreshAttempt | undefined {
-  const now = clock.now();
-  if (attempt === undefined || attempt.sends === 0) return { sends: 1, firstSentAt: attempt?.firstSentAt ?? now };
-  if (now - attempt.firstSentAt < refreshGrace) return attempt;
+export function anotherSend(attempt: RefreshAttempt | undefined, grace: RefreshGrace): RefreshAttempt | undefined {
+  if (attempt === undefined || attempt.sends === 0) return { sends: 1, firstSentAt: attempt?.firstSentAt ?? grace.clock.now() };
+  if (isWithinGrace(attempt, grace)) return attempt;
   return attempt.sends < mostSends ? { ...attempt, sends: attempt.sends + 1 } : undefined;
+}
+
+/** Another process's clock may be somewhat ahead; one that was set back by more than the grace proves nothing. */
+export function isWithinGrace({ firstSentAt }: RefreshAttempt, { refreshGrace, clock }: RefreshGrace): boolean {
+  return Math.abs(clock.now() - firstSentAt) < refreshGrace;
 }

@@ -2,18 +2,20 @@ import { elapsedSince, momentOf, type Clock, type Moment } from '../clock.js';
 import { deadlineIn, orAbort, sleep, type Deadline } from '../deadline.js';
 import { OAuthError } from '../errors.js';
 import type { Events } from '../events.js';
-import { fromResponse, fromStored, toStored, type GrantedToken } from '../grants/granted-token.js';
+import { fromStored, type GrantedToken } from '../grants/granted-token.js';
 import type { GrantCall } from '../grants/grant.js';
 import { outcomeOf } from '../grants/refresh-token.js';
 import type { RetryBudget } from '../retry/retry-budget.js';
 import type { RetryPolicy } from '../retry/retry-options.js';
 import { withRetries } from '../retry/with-retries.js';
 import type { AuthorizationServer, ReceivedTokens, SendRefresh } from '../server/authorization-server.js';
-import type { StoredToken } from '../tokens/stored-token.js';
 import type { CanonicalTokenRequest } from '../tokens/token-request.js';
 import type { Lease } from './exclusive.js';
-import { anotherSend, type RefreshGrace } from './refresh-attempt.js';
-import { Superseded, type SessionEntry } from './session-entry.js';
+import { anotherSend, isWithinGrace, type RefreshGrace } from './refresh-attempt.js';
+import type { SessionEntry } from './session-entry.js';
+import { hasExpired, identity, judged } from './judgement.js';
+import { Superseded } from './locked-record.js';
+import { reauthorizationRequired, type EndReason } from './reauthorization.js';
 import type { SessionRecord } from './session-record.js';
 
 export interface RotationContext extends RefreshGrace {
@@ -77,12 +79,12 @@ interface Rotating {
 }
 
 async function rotate(rotating: Rotating, record: SessionRecord): Promise<GrantedToken> {
-  const { entry, wanted, call, context, lease } = rotating;
+  const { wanted, call, context } = rotating;
   const current = record.tokens[wanted.name];
   if (current !== undefined && call.isNewer(current)) return fromStored(current, context.clock);
   if (record.refreshToken === undefined) {
     if (current !== undefined && call.isUsable(current)) return fromStored(current, context.clock);
-    throw await entry.end(lease, 'no_refresh_token');
+    throw await overUnlessAlive(rotating, record, 'no_refresh_token', reauthorizationRequired('no_refresh_token'));
   }
   const began = momentOf(context.clock);
   const { timeout, serverName } = context;
@@ -93,6 +95,13 @@ async function rotate(rotating: Rotating, record: SessionRecord): Promise<Grante
   } finally {
     deadline.clear();
   }
+}
+
+/** The end, unless one of the session's access tokens is still good: then the failure is that of the one which was asked for. */
+async function overUnlessAlive({ entry, wanted, call, context, lease }: Rotating, { tokens }: SessionRecord, reason: EndReason, failure: OAuthError): Promise<OAuthError> {
+  const now = context.clock.now();
+  const isAlive = Object.entries(tokens).some(([name, token]) => (name === wanted.name ? call.isUsable(token) : !hasExpired(token, now)));
+  return isAlive ? failure : entry.end(lease, reason);
 }
 
 interface Answered {
@@ -108,35 +117,53 @@ interface Adopted {
 
 /** A try that failed is repeated at once only where that is safe, and somebody waits who has no other token. */
 async function sendRepeatedly(rotating: Rotating, record: SessionRecord, refreshToken: string, { signal, remaining }: Deadline): Promise<Answered | Adopted> {
-  const { call, context: { retry, budget } } = rotating;
+  const { entry, call, context } = rotating;
+  const { retry, budget } = context;
   budget.deposit();
   let current = record;
   return withRetries(async () => sendOnce(rotating, current, refreshToken, signal, (next) => { current = next; }), {
     policy: retry,
-    signal,
+    signal: entry.endSignal,
     remaining,
-    repeatable: (failure) => (failure instanceof OAuthError && failure.retryable && call.isUrgent() && isRepeatable(failure, current, rotating.context) && budget.withdraw() ? { retryAfter: failure.retryAfter } : undefined),
+    repeatable: (failure) => (failure instanceof OAuthError && failure.retryable && call.isUrgent() && isRepeatable(failure, current, context) && budget.withdraw() ? { retryAfter: failure.retryAfter } : undefined),
   });
 }
 
 function isRepeatable(failure: OAuthError, { attempt }: SessionRecord, context: RotationContext): boolean {
-  const outcome = failure.code === 'server_unreachable' || failure.code === 'token_request_failed' || failure.code === 'invalid_response' ? outcomeOf(failure) : undefined;
-  if (outcome === 'not sent') return true;
-  if (outcome === 'lost') return anotherSend(attempt, context) !== undefined;
-  // An answer that says nothing of the token is repeated where the server still takes the token for sure.
-  return outcome === 'unclear' && attempt !== undefined && context.clock.now() - attempt.firstSentAt < context.refreshGrace;
+  if (failure.code === 'store_failed') return false;
+  switch (outcomeOf(failure)) {
+    case 'not sent':
+    case 'kept':
+      return true;
+    case 'lost':
+      return anotherSend(attempt, context) !== undefined;
+    case 'unclear':
+      return attempt !== undefined && isWithinGrace(attempt, context);
+    case 'refused':
+      return false;
+  }
 }
 
+/** @param note told what the record says of the refresh token from then on */
 async function sendOnce(rotating: Rotating, before: SessionRecord, refreshToken: string, signal: AbortSignal, note: (record: SessionRecord) => void): Promise<Answered | Adopted> {
   const { entry, wanted, context, lease, send } = rotating;
   const attempt = anotherSend(before.attempt, context);
-  if (attempt === undefined) throw await noFurtherSend(rotating, before);
+  if (attempt === undefined) throw await overUnlessAlive(rotating, before, 'ambiguous', sentTwice());
   const record: SessionRecord = { ...before, attempt };
   await entry.write(lease, record);
   note(record);
-  if (lease.remaining() <= context.timeout && !await lease.renew()) throw new OAuthError('store_failed', 'The lock of the session was lost before its refresh token was sent', { retryable: true });
+  const backTo = async (earlier: SessionRecord): Promise<void> => {
+    note(earlier);
+    await entry.tryToWrite(lease, earlier);
+  };
   try {
-    return { record, received: await entry.sending(lease, async () => send(refreshToken, requestOf(wanted, record), signal)) };
+    await ready(lease, context, signal);
+  } catch (thrown) {
+    await backTo(before);
+    throw thrown;
+  }
+  try {
+    return { record, received: await entry.sending({ lease, record }, async () => send(refreshToken, requestOf(wanted, record), signal)) };
   } catch (thrown) {
     const failure = thrown as OAuthError;
     switch (outcomeOf(failure)) {
@@ -144,31 +171,31 @@ async function sendOnce(rotating: Rotating, before: SessionRecord, refreshToken:
         return { adopted: await adoptedOrOver(rotating, record, before.attempt !== undefined, failure) };
       case 'not sent':
       case 'kept':
-        note(before);
-        await entry.tryToWrite(lease, before);
+        await backTo(before);
         break;
-      case 'unclear': {
-        const seen: SessionRecord = { ...record, attempt: { ...attempt, sends: before.attempt?.sends ?? 0 } };
-        note(seen);
-        await entry.tryToWrite(lease, seen);
+      case 'unclear':
+        // It doesn't count, but a refusal that follows may come of it.
+        await backTo({ ...record, attempt: { ...attempt, sends: before.attempt?.sends ?? 0 } });
         break;
-      }
       case 'lost':
     }
     throw failure;
   }
 }
 
+/** Nothing is awaited between this and the sending. */
+async function ready(lease: Lease, { timeout }: RotationContext, signal: AbortSignal): Promise<void> {
+  if (lease.remaining() <= timeout && !await lease.renew()) throw new OAuthError('store_failed', 'The lock of the session was lost before its refresh token was sent', { retryable: true });
+  signal.throwIfAborted();
+}
+
+function sentTwice(): OAuthError {
+  return new OAuthError('server_unreachable', 'A refresh token was sent twice without an answer: it is not sent again, and the session lasts as long as its access token', { retryable: true, ambiguous: true });
+}
+
 /** The session's own tokens are for the resource that the login named, if it was one. */
 function requestOf({ name, request }: SessionTokenRequest, { resource }: SessionRecord): CanonicalTokenRequest {
   return name === '' && resource !== undefined ? { ...request, resource: [resource] } : request;
-}
-
-/** Two sends, no answer, and no grace left. As long as an access token is good that is no reason to end anything. */
-async function noFurtherSend({ entry, wanted, call, lease }: Rotating, record: SessionRecord): Promise<OAuthError> {
-  const current = record.tokens[wanted.name];
-  if (current === undefined || !call.isUsable(current)) return entry.end(lease, 'ambiguous');
-  return new OAuthError('server_unreachable', 'A refresh token was sent twice without an answer: it is not sent again, and the session lasts as long as its access token', { retryable: true, ambiguous: true });
 }
 
 /** After a refusal: what somebody else has got meanwhile, or the end. */
@@ -189,14 +216,13 @@ async function handOut(rotating: Rotating, answered: Answered, began: Moment): P
     context.events.emit('refreshed', { sessionId: entry.id, generation: lease.fence });
     return granted;
   } catch (thrown) {
-    if (entry.hasEnded) await revokeLate(answered.received, context);
+    if (entry.isBuried) await revokeLate(answered.received, context);
     throw thrown;
   }
 }
 
 /** The order is the point: the refresh token, then the judgement. */
 async function kept({ entry, wanted, context, lease }: Rotating, { record, received }: Answered): Promise<GrantedToken> {
-  entry.throwIfEnded();
   const rotated: SessionRecord = { ...record, attempt: undefined, refreshToken: received.refreshToken() ?? record.refreshToken, refreshedAt: context.clock.now() };
   const judgement = judged(wanted, rotated, received, context);
   // With an ID token there is more to be judged, and that may take a request.
@@ -212,39 +238,4 @@ async function revokeLate(received: ReceivedTokens, { server, timeout }: Rotatio
   if (late === undefined) return;
   const deadline = deadlineIn(timeout, `The revocation took longer than ${timeout} ms`);
   await server.revoke(late, 'refresh_token', deadline.signal).catch(() => undefined).finally(() => { deadline.clear(); });
-}
-
-type Judgement = { readonly granted: GrantedToken; readonly record: SessionRecord } | { readonly failure: unknown };
-
-function judged({ name, request }: SessionTokenRequest, record: SessionRecord, received: ReceivedTokens, context: RotationContext): Judgement {
-  try {
-    const response = received.judged();
-    const parameters = { ...record.parameters, ...response.parameters };
-    const scope = request.scope.length === 0 ? record.scope : request.scope.join(' ');
-    const granted = fromResponse({ ...response, parameters }, { scope, lifetime: context.assumedLifetime });
-    if (granted.lifetime <= 0) return { failure: new OAuthError('invalid_response', 'The token endpoint answered a refresh with an access token that has already expired (`expires_in`)') };
-    const tokens = { ...unexpired(record.tokens, context.clock.now()), [name]: toStored(granted) };
-    return { granted, record: { ...record, parameters: name === '' ? parameters : record.parameters, tokens } };
-  } catch (failure) {
-    return { failure };
-  }
-}
-
-function unexpired(tokens: SessionRecord['tokens'], now: number): SessionRecord['tokens'] {
-  return Object.fromEntries(Object.entries(tokens).filter(([, { obtainedAt, lifetime }]: [string, StoredToken]) => obtainedAt + lifetime > now));
-}
-
-async function identity(received: ReceivedTokens, { claims }: SessionRecord, { timeout }: RotationContext): Promise<Pick<SessionRecord, 'idToken' | 'claims'> | undefined> {
-  const deadline = deadlineIn(timeout, `The ID token could not be checked within ${timeout} ms (option \`timeout\`)`);
-  try {
-    const found = await received.identity({ previous: claims }, deadline.signal);
-    // What a refreshed one may leave out is still known of the login.
-    return found === undefined ? undefined : { idToken: found.idToken, claims: { ...lasting(claims), ...found.claims } };
-  } finally {
-    deadline.clear();
-  }
-}
-
-function lasting(claims: SessionRecord['claims']): SessionRecord['claims'] {
-  return Object.fromEntries(['auth_time', 'nonce'].filter((name) => claims?.[name] !== undefined).map((name) => [name, claims?.[name]]));
 }

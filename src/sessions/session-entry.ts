@@ -1,125 +1,114 @@
-import type { Clock } from '../clock.js';
 import { OAuthError } from '../errors.js';
 import type { Events } from '../events.js';
-import type { Exclusive, Lease } from './exclusive.js';
+import type { Lease } from './exclusive.js';
+import { LockedRecord, type LockedRecordContext } from './locked-record.js';
 import { endReason, reauthorizationRequired, type EndReason } from './reauthorization.js';
 import { isEnded, type SessionRecord, type StoredSession } from './session-record.js';
-import type { SessionStore } from './session-store.js';
+import type { SessionTimes } from './session-store.js';
 
-export interface SessionEntryContext {
-  readonly store: SessionStore;
-  readonly exclusive: Exclusive;
-  readonly clock: Clock;
+export interface SessionEntryContext extends LockedRecordContext {
   readonly events: Events;
-  readonly report: (operation: string, failure: unknown) => void;
+  /** Forgets the access tokens in memory of the session of this name. */
+  readonly forgetTokens: (name: string) => void;
 }
 
-/** Somebody else holds a higher fence: what was begun has to begin anew. */
-export class Superseded extends Error {}
-
 /** A refresh token on its way, and the record that says so. */
-interface Sending {
+export interface Sending {
   readonly lease: Lease;
   readonly record: SessionRecord;
 }
 
-const mostTurns = 3;
+type LockedWork<T> = (lease: Lease, record: SessionRecord) => Promise<T>;
 
 /**
- * One session as this process knows it: the way to its record, and what of it is in memory only. Invariants:
+ * One session as this process knows it: its record, what of it is in memory only, and its end. Invariants:
  *
- * - The record is written by who holds the lock, with that lock's fence; `end()` may use the lock of a refresh under way in this process.
- * - Once it has ended here, nothing is written any more, whatever still arrives.
+ * - Who holds the lock writes. Only `end()` doesn't wait for a refresh token that is on its way: it writes its tombstone beside that refresh, which
+ *   writes nothing before it's known whether the tombstone stands.
  * - A record that could not be written after the server's answer stays in memory until it's written, or somebody else's is newer.
+ * - Who asks after `end()` began is told that the session is over. If the tombstone can't be written it's still there, for all who ask later.
+ * - Once the tombstone stands nothing is written over it, whatever still arrives.
  */
 export class SessionEntry {
   readonly id: string;
   readonly #name: string;
   readonly #context: SessionEntryContext;
-  #fence = 0;
-  #writtenAt = Infinity;
+  readonly #record: LockedRecord;
+  /** Of the record that was last read or written, unless there was none. */
+  #times: SessionTimes | undefined;
   #unsaved: SessionRecord | undefined;
   #sending: Sending | undefined;
-  #latest: SessionRecord | undefined;
-  #ended: OAuthError | undefined;
-  #ending = new AbortController();
+  /** What everybody is told from now on. */
+  #over: OAuthError | undefined;
+  #told = new AbortController();
+  #ending: Promise<SessionRecord | undefined> | undefined;
+  /** The writing of a tombstone beside a refresh. Never rejects. */
+  #burial: Promise<void> | undefined;
+  #isBuried = false;
+  #staying: Promise<boolean> | undefined;
 
   constructor(id: string, name: string, context: SessionEntryContext) {
     this.id = id;
     this.#name = name;
     this.#context = context;
+    this.#record = new LockedRecord(name, context);
   }
 
   /** Aborted with `reauthorization_required` when the session ends: who waits for its tokens waits no longer. */
   get endSignal(): AbortSignal {
-    return this.#ending.signal;
+    return this.#told.signal;
+  }
+
+  throwIfOver(): void {
+    if (this.#over !== undefined) throw this.#over;
+  }
+
+  /** Whether its tombstone stands: nothing of it can be kept any more. */
+  get isBuried(): boolean {
+    return this.#isBuried;
   }
 
   get hasUnsaved(): boolean {
     return this.#unsaved !== undefined;
   }
 
-  /** Milliseconds since the record was last written, as far as this process knows. */
-  get untouchedFor(): number {
-    return this.#context.clock.now() - this.#writtenAt;
-  }
-
   /** Whether something of it is under way, or in memory only: then it must not be forgotten. */
-  get isPinned(): boolean {
-    return this.isBusy || this.#unsaved !== undefined;
+  get isNeeded(): boolean {
+    return this.#unsaved !== undefined || this.#record.isBusy;
   }
 
-  get isBusy(): boolean {
-    return this.#context.exclusive.isBusy(this.#name);
-  }
-
-  get hasEnded(): boolean {
-    return this.#ended !== undefined;
-  }
-
-  throwIfEnded(): void {
-    if (this.#ended !== undefined) throw this.#ended;
+  /** Whether its time is up as far as this process knows. The store may know better. */
+  get hasExpired(): boolean {
+    return this.#times !== undefined && this.#context.clock.now() >= this.#context.store.expiryOf(this.#times);
   }
 
   /** The record, read without the lock. Rejects with `reauthorization_required` if there is none, or `store_failed`. */
   async current(): Promise<SessionRecord> {
-    this.throwIfEnded();
+    this.throwIfOver();
     let stored: StoredSession | undefined;
     try {
-      stored = await this.#load();
+      stored = await this.#record.load();
     } catch (thrown) {
       if (this.#unsaved !== undefined) return this.#unsaved;
       throw thrown;
     }
-    return this.#live(stored);
+    return this.#living(stored);
   }
 
   /** The record, read once more by who holds the lock. */
   async reload(): Promise<SessionRecord> {
-    return this.#live(await this.#load());
+    return this.#living(await this.#record.load());
   }
 
   /** Does `work` under the session's lock, with the record as it is then. */
-  async locked<T>(work: (lease: Lease, record: SessionRecord) => Promise<T>, patience?: number): Promise<T> {
-    for (let turn = 1; ; turn += 1) {
-      try {
-        return await this.#context.exclusive.run({ name: this.#name, fenceAtLeast: this.#fence, ...(patience !== undefined && { patience }) }, async (lease) => {
-          const record = await this.reload();
-          if (record.fence >= lease.fence) throw new Superseded();
-          this.#fence = lease.fence;
-          return work(lease, record);
-        });
-      } catch (thrown) {
-        if (!(thrown instanceof Superseded)) throw thrown;
-        if (turn === mostTurns) throw new OAuthError('store_failed', 'Other processes keep writing this session without its lock: give all of them the same `lock`', { retryable: true });
-      }
-    }
+  async locked<T>(work: LockedWork<T>): Promise<T> {
+    return this.#record.withLock(async (lease) => work(lease, await this.#claimed(lease)));
   }
 
   /** Marks that a refresh token is on its way, so that `end()` doesn't have to wait for the answer. */
-  async sending<T>(lease: Lease, send: () => Promise<T>): Promise<T> {
-    this.throwIfEnded();
-    if (this.#latest !== undefined) this.#sending = { lease, record: this.#latest };
+  async sending<T>(sending: Sending, send: () => Promise<T>): Promise<T> {
+    this.throwIfOver();
+    this.#sending = sending;
     try {
       return await send();
     } finally {
@@ -127,135 +116,163 @@ export class SessionEntry {
     }
   }
 
-  /** Rejects with `store_failed`. */
+  /** Rejects with `store_failed`, or with the end of the session if that stands. */
   async write(lease: Lease, record: SessionRecord): Promise<void> {
-    this.throwIfEnded();
-    if (lease.remaining() <= 0 && !await lease.renew()) throw new OAuthError('store_failed', 'The lock of the session was lost: somebody else may have it', { retryable: true });
-    await this.#save({ ...record, fence: lease.fence, writtenAt: this.#context.clock.now() });
+    await this.#write('save', lease, record);
   }
 
   /** For what is better known than not. */
   async tryToWrite(lease: Lease, record: SessionRecord): Promise<void> {
-    await this.write(lease, record).catch((thrown: unknown) => { if (this.#ended === undefined) this.#context.report('set', thrown); });
+    await this.write(lease, record).catch(() => undefined);
   }
 
-  /** For what must not be lost: a store that fails once is asked again, then the record waits in memory. */
+  /** For what must not be lost: where the store fails, the record waits in memory. Rejects only if the end of the session stands. */
   async keep(lease: Lease, record: SessionRecord): Promise<void> {
-    try {
-      await this.write(lease, record).catch(async () => this.write(lease, record));
-      this.#unsaved = undefined;
-    } catch (thrown) {
-      this.throwIfEnded();
-      this.#unsaved = { ...record, fence: lease.fence, writtenAt: this.#context.clock.now() };
-      this.#context.report('set', thrown);
-    }
+    await this.#write('keep', lease, record).catch((thrown: unknown) => {
+      if (this.#isBuried) throw thrown;
+      this.#unsaved = this.#record.signed(lease, record);
+    });
   }
 
   /** Writes what could not be written before; does nothing while somebody else is at it. */
   async flush(): Promise<void> {
-    if (this.#unsaved === undefined || this.isBusy) return;
-    try {
-      await this.locked(async (lease, record) => {
-        if (this.#unsaved === undefined) return;
-        await this.write(lease, record);
-        this.#unsaved = undefined;
-      }, 0);
-    } catch (thrown) {
-      this.#context.report('set', thrown);
-    }
+    await this.#record.withLockIfFree(async (lease) => {
+      const record = await this.#claimed(lease);
+      if (this.#unsaved !== undefined) await this.write(lease, record);
+    });
   }
 
-  /** Writes the record as it is, so that a store doesn't forget a session that is in use. */
-  async touch(): Promise<void> {
-    if (this.isBusy) return;
-    this.#writtenAt = this.#context.clock.now();
-    await this.locked(async (lease, record) => this.write(lease, record), 0).catch((thrown: unknown) => { if (this.#ended === undefined) this.#context.report('set', thrown); });
+  /**
+   * Writes the record as it is if that was not done for a while, so that a store doesn't forget a session that is in use.
+   * @returns whether the session is there, as far as the store can tell
+   */
+  async stay(longestUntouched: number): Promise<boolean> {
+    this.#staying ??= this.#stay(longestUntouched).finally(() => { this.#staying = undefined; });
+    return this.#staying;
   }
 
   /** The end that the server, or the lack of a refresh token, makes. By who holds the lock; gives the error for all who ask from now on. */
   async end(lease: Lease, reason: EndReason, cause?: OAuthError): Promise<OAuthError> {
-    this.throwIfEnded();
-    const error = this.#over(reason, cause);
-    await this.#bury(lease.fence, reason).catch((thrown: unknown) => { this.#context.report('set', thrown); });
+    await this.#record.assertHeld(lease);
+    this.throwIfOver();
+    const error = this.#tell(reason, cause);
+    // Where it can't be written, other processes will hear it from the server as well.
+    await this.#bury(lease.fence, reason).catch(() => { this.#isBuried = true; });
+    this.#unsaved = undefined;
     this.#announce(reason);
     return error;
   }
 
   /**
-   * The end that was asked for. Who waits for a token is told at once; a refresh under way in this process is not waited for.
-   * @returns the last record; undefined if there was no such session
+   * The end that was asked for. Who waits for a token is told at once; an answer that is on its way to this process is not waited for.
+   * @returns the last record; undefined if there was no such session. Rejects with `store_failed`: then it's still there
    */
   async endNow(): Promise<SessionRecord | undefined> {
-    if (this.#ended !== undefined) return undefined;
-    this.#over('ended');
+    if (this.#ending !== undefined) {
+      await this.#ending;
+      return undefined;
+    }
+    if (this.#over !== undefined) return undefined;
+    this.#tell('ended');
+    this.#ending = this.#sending === undefined ? this.#endInLine() : this.#endBeside(this.#sending);
     try {
-      const last = this.#sending === undefined ? await this.#endLocked() : await this.#endBeside(this.#sending);
+      const last = await this.#ending;
       if (last !== undefined) this.#announce('ended');
       return last;
     } catch (thrown) {
-      this.#ended = undefined;
-      this.#ending = new AbortController();
+      this.#over = undefined;
+      this.#told = new AbortController();
       throw thrown;
+    } finally {
+      this.#ending = undefined;
     }
   }
 
-  async #endLocked(): Promise<SessionRecord | undefined> {
-    return this.#context.exclusive.run({ name: this.#name, fenceAtLeast: this.#fence }, async (lease) => {
-      const stored = await this.#load();
-      const last = this.#unsaved ?? stored;
-      if (last === undefined || isEnded(last) || (stored !== undefined && isEnded(stored))) return undefined;
-      await this.#bury(Math.max(lease.fence, this.#fence), 'ended');
+  /** What is under way comes first, so that the newest refresh token is known; it sends none any more. */
+  async #endInLine(): Promise<SessionRecord | undefined> {
+    return this.#record.withLock(async (lease) => {
+      const last = this.#newest(await this.#record.load());
+      if (last === undefined || isEnded(last)) return undefined;
+      await this.#bury(Math.max(lease.fence, last.fence), 'ended');
       return last;
     });
   }
 
   async #endBeside({ lease, record }: Sending): Promise<SessionRecord> {
-    await this.#bury(lease.fence, 'ended');
+    const burying = this.#bury(lease.fence, 'ended');
+    this.#burial = burying.catch(() => undefined);
+    await burying;
     return record;
   }
 
-  async #bury(fence: number, reason: EndReason): Promise<void> {
-    await this.#context.store.save(this.#name, { fence, ended: reason });
+  async #stay(longestUntouched: number): Promise<boolean> {
+    try {
+      const { writtenAt } = this.#times ?? await this.current();
+      if (this.#context.clock.now() - writtenAt >= longestUntouched) await this.#record.withLockIfFree(async (lease) => this.write(lease, await this.#claimed(lease)));
+      return this.#times !== undefined;
+    } catch (thrown) {
+      return !(thrown instanceof OAuthError) || thrown.code !== 'reauthorization_required';
+    }
+  }
+
+  async #claimed(lease: Lease): Promise<SessionRecord> {
+    const record = await this.reload();
+    this.#record.claim(lease, record);
+    return record;
+  }
+
+  async #write(how: 'save' | 'keep', lease: Lease, record: SessionRecord): Promise<void> {
+    await this.#burial;
+    if (this.#isBuried) throw this.#over ?? reauthorizationRequired('ended');
+    const signed = this.#record.signed(lease, record);
+    await this.#record.write(how, lease, signed);
+    this.#times = timesOf(signed);
+    // What was in memory only is in what was written: the record was read with it.
     this.#unsaved = undefined;
   }
 
-  #over(reason: EndReason, cause?: OAuthError): OAuthError {
-    const error = reauthorizationRequired(reason, cause);
-    this.#ended = error;
-    this.#ending.abort(error);
-    return error;
+  async #bury(fence: number, reason: EndReason): Promise<void> {
+    await this.#record.put('keep', { fence, ended: reason });
+    this.#isBuried = true;
+    this.#unsaved = undefined;
+  }
+
+  #tell(reason: EndReason, cause?: OAuthError): OAuthError {
+    this.#over = reauthorizationRequired(reason, cause);
+    this.#told.abort(this.#over);
+    this.#context.forgetTokens(this.#name);
+    return this.#over;
   }
 
   #announce(reason: EndReason): void {
     this.#context.events.emit('session-ended', { sessionId: this.id, reason });
   }
 
-  async #save(record: SessionRecord): Promise<void> {
-    await this.#context.store.save(this.#name, record);
-    this.#fence = record.fence;
-    this.#writtenAt = record.writtenAt;
-    this.#latest = record;
-  }
-
-  async #load(): Promise<StoredSession | undefined> {
-    try {
-      const stored = await this.#context.store.load(this.#name);
-      if (stored !== undefined) this.#fence = Math.max(this.#fence, stored.fence);
-      return stored;
-    } catch (thrown) {
-      this.#context.report('get', thrown);
-      throw thrown;
-    }
-  }
-
-  #live(stored: StoredSession | undefined): SessionRecord {
-    this.throwIfEnded();
+  /** What is in memory only, where it is the newest; an end is newer than everything. */
+  #newest(stored: StoredSession | undefined): StoredSession | undefined {
     const unsaved = this.#unsaved;
-    if (unsaved !== undefined && (stored === undefined || (!isEnded(stored) && stored.fence <= unsaved.fence))) return unsaved;
-    this.#unsaved = undefined;
-    if (stored === undefined) throw reauthorizationRequired('unknown');
-    if (isEnded(stored)) throw this.#over(endReason(stored.ended));
-    this.#writtenAt = stored.writtenAt;
-    return stored;
+    if (unsaved === undefined || (stored !== undefined && (isEnded(stored) || stored.fence > unsaved.fence))) return stored;
+    return unsaved;
   }
+
+  #living(stored: StoredSession | undefined): SessionRecord {
+    this.throwIfOver();
+    const newest = this.#newest(stored);
+    if (newest !== this.#unsaved) this.#unsaved = undefined;
+    if (newest === undefined) {
+      this.#times = undefined;
+      throw reauthorizationRequired('unknown');
+    }
+    if (isEnded(newest)) {
+      this.#isBuried = true;
+      throw this.#tell(endReason(newest.ended));
+    }
+    this.#times = timesOf(newest);
+    return newest;
+  }
+}
+
+/** The rest of a record holds secrets, and is kept no longer than it's worked with. */
+function timesOf({ createdAt, writtenAt }: SessionRecord): SessionTimes {
+  return { createdAt, writtenAt };
 }

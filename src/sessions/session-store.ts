@@ -1,14 +1,20 @@
-import type { KeyvLike } from '../cache/keyv-like.js';
+import type { GuardedStore } from '../cache/guarded-store.js';
 import type { Sealer } from '../cache/sealing.js';
 import type { Clock } from '../clock.js';
 import { OAuthError } from '../errors.js';
-import { isEnded, readSession, writeSession, type StoredSession } from './session-record.js';
+import { isEnded, readSession, writeSession, type SessionRecord, type StoredSession } from './session-record.js';
 
 /** Where sessions are kept, each under its entry's name. For a user's grant the store is the truth: every failure is one (`store_failed`). */
 export interface SessionStore {
   load(name: string): Promise<StoredSession | undefined>;
   save(name: string, session: StoredSession): Promise<void>;
+  /** As `save`, for what is lost otherwise: the store is asked even while it's left alone after a failure, and twice. */
+  keep(name: string, session: StoredSession): Promise<void>;
+  /** When a session is over if it isn't written again, in milliseconds since the epoch. */
+  expiryOf(times: SessionTimes): number;
 }
+
+export type SessionTimes = Pick<SessionRecord, 'createdAt' | 'writtenAt'>;
 
 export interface SessionLifetimes {
   /** Milliseconds since it was last written. */
@@ -20,12 +26,17 @@ export interface SessionLifetimes {
 const tombstoneLifetime = 24 * 60 * 60_000;
 
 /** @param store already guarded: each call ends */
-export function sessionStore(store: KeyvLike, sealer: Sealer, { idle, absolute }: SessionLifetimes, clock: Clock): SessionStore {
+export function sessionStore(store: GuardedStore, sealer: Sealer, { idle, absolute }: SessionLifetimes, clock: Clock): SessionStore {
+  const expiryOf = ({ createdAt, writtenAt }: SessionTimes): number => Math.min(writtenAt + idle, createdAt + absolute);
   /** Milliseconds that are left of it: what a store forgets too late, or not at all, is gone all the same. */
-  const remaining = (session: StoredSession): number => {
-    if (isEnded(session)) return tombstoneLifetime;
-    return Math.min(session.writtenAt + idle, session.createdAt + absolute) - clock.now();
+  const remaining = (session: StoredSession): number => (isEnded(session) ? tombstoneLifetime : expiryOf(session) - clock.now());
+
+  const write = async (how: 'set' | 'keep', name: string, session: StoredSession): Promise<void> => {
+    // Redis refuses fractions, and nothing may stand for ever because no lifetime was left.
+    const ttl = Math.max(1, Math.floor(remaining(session)));
+    await store[how](name, await sealer.seal(name, writeSession(session)), Math.min(ttl, Number.MAX_SAFE_INTEGER));
   };
+
   return {
     async load(name) {
       const sealed = await store.get(name);
@@ -34,11 +45,9 @@ export function sessionStore(store: KeyvLike, sealer: Sealer, { idle, absolute }
       const session = readSession(await opened(sealer, name, sealed));
       return remaining(session) > 0 ? session : undefined;
     },
-    async save(name, session) {
-      // Redis refuses fractions, and nothing may stand for ever because no lifetime was left.
-      const ttl = Math.max(1, Math.floor(remaining(session)));
-      await store.set(name, await sealer.seal(name, writeSession(session)), Math.min(ttl, Number.MAX_SAFE_INTEGER));
-    },
+    save: async (name, session) => write('set', name, session),
+    keep: async (name, session) => write('keep', name, session),
+    expiryOf,
   };
 }
 

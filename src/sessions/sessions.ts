@@ -1,19 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import type { TokenCache } from '../cache/token-cache.js';
+import { orAbort, waitFor } from '../deadline.js';
 import { OAuthError } from '../errors.js';
 import { canonicalTokenRequest } from '../grants/canonical-token-request.js';
-import { orAbort } from '../deadline.js';
 import { cacheKey, hashedName } from '../tokens/cache-key.js';
 import type { CanonicalTokenRequest } from '../tokens/token-request.js';
 import type { TokenSource } from '../tokens/token-source.js';
 import { invalid, text, typeName } from '../validation.js';
-import { checkEndOptions, signOut } from './sign-out.js';
 import { refresh, type RotationContext, type SessionTokenRequest } from './rotation.js';
-import { SessionEntry, type SessionEntryContext } from './session-entry.js';
+import type { SessionEntry, SessionEntryContext } from './session-entry.js';
 import type { SessionRecord } from './session-record.js';
+import { SessionRegistry } from './session-registry.js';
 import type { Session, SessionInfo } from './session.js';
+import { checkEndOptions, signOut } from './sign-out.js';
 
-export interface SessionsContext extends RotationContext, SessionEntryContext {
+export interface SessionsContext extends RotationContext, Omit<SessionEntryContext, 'forgetTokens'> {
   /** Whose sessions these are: another client or server can't open them. */
   readonly identity: { readonly server: string; readonly clientId: string };
   readonly cache: TokenCache;
@@ -36,45 +37,36 @@ export interface Sessions {
 const own: CanonicalTokenRequest = { scope: [], resource: [], audience: undefined, parameters: {} };
 
 export function createSessions(context: SessionsContext): Sessions {
-  const { identity, cache, maxEntries, idle, clock, events, report } = context;
-  const entries = new Map<string, SessionEntry>();
+  const { identity, cache, idle, clock, report } = context;
   const nameOf = (id: string): string => `grantkeeper:session:${hashedName(identity.server, identity.clientId, id)}`;
-
-  /** The one entry of a session: two would not know what the other has in hand. The least recently used go, unless something of them is under way. */
-  const entryOf = (id: string): SessionEntry => {
-    const entry = entries.get(id) ?? new SessionEntry(id, nameOf(id), context);
-    entries.delete(id);
-    entries.set(id, entry);
-    for (const [oldest, { isPinned }] of entries) {
-      if (entries.size <= maxEntries) break;
-      if (!isPinned) entries.delete(oldest);
-    }
-    return entry;
-  };
-
-  events.on('session-ended', ({ sessionId }) => { cache.forget(nameOf(sessionId)); });
+  const forgetTokens = (name: string): void => { cache.forget(name); };
+  const registry = new SessionRegistry({ ...context, nameOf, forgetTokens });
 
   const sourceOf = (id: string, wanted: SessionTokenRequest): TokenSource => {
     const source = cache.source({
       key: `${nameOf(id)}:${wanted.name}`,
       store: {
-        get: async () => (await entryOf(id).current()).tokens[wanted.name],
+        get: async () => (await registry.entryOf(id).current()).tokens[wanted.name],
         // The rotation has written it, before anyone saw it.
         set: async () => Promise.resolve(),
       },
       grant: async (call) => {
-        const entry = entryOf(id);
-        return orAbort(refresh(entry, wanted, call, context), entry.endSignal);
+        const entry = registry.entryOf(id);
+        return orAbort(registry.using(entry, async () => refresh(entry, wanted, call, context)), entry.endSignal);
       },
     });
     return Object.freeze<TokenSource>({
       async getToken(options) {
-        options?.signal?.throwIfAborted();
-        const entry = entryOf(id);
-        entry.throwIfEnded();
-        if (entry.hasUnsaved) await entry.flush();
-        if (entry.untouchedFor > idle / 4) void entry.touch();
-        return source.getToken(options);
+        const signal = options?.signal;
+        signal?.throwIfAborted();
+        const entry = registry.entryOf(id);
+        if (entry.hasUnsaved) await waitFor(entry.flush(), signal);
+        entry.throwIfOver();
+        // A token in memory may outlive its session: then the store is asked.
+        if (entry.hasExpired) forgetTokens(nameOf(id));
+        const token = await source.getToken(options);
+        void entry.stay(idle / 4).then((isThere) => { if (!isThere) forgetTokens(nameOf(id)); });
+        return token;
       },
     });
   };
@@ -84,14 +76,14 @@ export function createSessions(context: SessionsContext): Sessions {
     return Object.freeze<Session>({
       id,
       ...sourceOf(id, { name: '', request: own }),
-      info: async () => infoOf(entryOf(id)),
+      info: async () => waitFor(infoOf(registry.entryOf(id))),
       forResource(request) {
         const canonical = canonicalTokenRequest('forResource', request);
         return sourceOf(id, { name: cacheKey({ ...identity, clientAuthentication: '', grant: 'refresh_token', request: canonical }), request: canonical });
       },
       async end(options = {}) {
         checkEndOptions(options);
-        return signOut(await entryOf(id).endNow(), options, context);
+        return waitFor((async () => signOut(await registry.entryOf(id).endNow(), options, context))());
       },
     });
   };
@@ -101,10 +93,8 @@ export function createSessions(context: SessionsContext): Sessions {
     async begin(fields) {
       const id = randomBytes(32).toString('base64url');
       const now = clock.now();
-      const record: SessionRecord = { ...fields, fence: 0, createdAt: now, writtenAt: now };
-      const save = async (): Promise<void> => context.store.save(nameOf(id), record);
       try {
-        await save().catch(save);
+        await context.store.keep(nameOf(id), { ...fields, fence: 0, createdAt: now, writtenAt: now });
       } catch (thrown) {
         report('set', thrown);
         throw thrown;
