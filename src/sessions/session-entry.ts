@@ -156,10 +156,10 @@ export class SessionEntry {
     await this.#record.assertHeld(lease);
     this.throwIfOver();
     const error = this.#tell(reason, cause);
+    this.#announce(reason);
     // Where it can't be written, other processes will hear it from the server as well.
     await this.#bury(lease.fence, reason).catch(() => { this.#isBuried = true; });
     this.#unsaved = undefined;
-    this.#announce(reason);
     return error;
   }
 
