@@ -5,6 +5,7 @@ import { exportJWK, generateKeyPair } from 'jose';
 import type { ClientMetadata, Configuration, JWKS, Provider } from 'oidc-provider';
 import { listenOnLoopback } from './loopback-server.js';
 import { MapAdapter, type Entries } from './map-adapter.js';
+import { OidcInteractions } from './oidc-interactions.js';
 
 export interface OidcProviderOptions {
   /** RFC 7591 names; a client that names no grant types is a machine: client credentials only. */
@@ -26,12 +27,20 @@ export class OidcProvider {
   readonly issuer: string;
   /** For its events, e.g. `provider.on('grant.success', ...)`, and its models. */
   readonly provider: Provider;
+  /** The user. */
+  readonly interactions: OidcInteractions;
   readonly #server: Server;
 
   constructor(server: Server, issuer: string, provider: Provider) {
     this.issuer = issuer;
     this.provider = provider;
+    this.interactions = new OidcInteractions(provider);
     this.#server = server;
+    const handle = provider.callback();
+    server.on('request', (message, response) => {
+      const answered = message.url?.startsWith(OidcInteractions.path) === true ? this.interactions.answer(message, response) : handle(message, response);
+      answered.catch(() => { response.destroy(); });
+    });
   }
 
   async close(): Promise<void> {
@@ -52,10 +61,7 @@ export async function startOidcProvider(options: OidcProviderOptions): Promise<O
   const address = server.address();
   if (address === null || typeof address === 'string') throw new TypeError('listening, but on no port');
   const issuer = `http://127.0.0.1:${address.port}`;
-  const provider = new ProviderClass(issuer, configurationFor(options, jwks));
-  const handle = provider.callback();
-  server.on('request', (message, response) => void handle(message, response));
-  return new OidcProvider(server, issuer, provider);
+  return new OidcProvider(server, issuer, new ProviderClass(issuer, configurationFor(options, jwks)));
 }
 
 function configurationFor(options: OidcProviderOptions, jwks: JWKS): Configuration {
@@ -66,18 +72,28 @@ function configurationFor(options: OidcProviderOptions, jwks: JWKS): Configurati
     adapter: (model) => new MapAdapter(model, entries),
     jwks,
     cookies: { keys: [randomBytes(32).toString('base64url')] },
-    ttl: { AccessToken: accessTokenTtl, ClientCredentials: accessTokenTtl },
+    ttl: { AccessToken: accessTokenTtl, ClientCredentials: accessTokenTtl, IdToken: HOUR, RefreshToken: DAY, Grant: DAY, Session: DAY, Interaction: HOUR },
+    // Every use of a refresh token replaces it, and a second use ends the grant (RFC 9700 section 4.14.2).
+    rotateRefreshToken: true,
+    findAccount: (_ctx, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
+    interactions: { url: (_ctx, { uid }) => `${OidcInteractions.path}${uid}` },
     scopes: ['openid', 'offline_access', ...scope.split(' ')],
     clients: clients.map((client) => ({ ...client.grant_types ? {} : MACHINE, ...client })),
     ...options.configuration,
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
+      rpInitiatedLogout: {
+        enabled: true,
+        logoutSource: (ctx, form) => { ctx.body = form; },
+        postLogoutSuccessSource: (ctx) => { ctx.body = 'signed out'; },
+      },
       introspection: { enabled: true, allowedPolicy: () => true },
       revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
       resourceIndicators: {
         enabled: true,
-        defaultResource: () => defaultResource,
+        // Of several that were granted, the first.
+        defaultResource: (_ctx, _client, oneOf) => oneOf?.[0] ?? defaultResource,
         useGrantedResource: () => true,
         getResourceServerInfo: (_ctx, resource) => ({ ...resourceServer, audience: resource }),
       },
@@ -85,6 +101,9 @@ function configurationFor(options: OidcProviderOptions, jwks: JWKS): Configurati
     } as NonNullable<Configuration['features']>,
   };
 }
+
+const HOUR = 3_600;
+const DAY = 24 * HOUR;
 
 const MACHINE: Omit<ClientMetadata, 'client_id'> = { grant_types: ['client_credentials'], redirect_uris: [], response_types: [] };
 
