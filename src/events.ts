@@ -10,7 +10,7 @@ export interface TokenEvents {
   'refresh-failed': { error: OAuthError; background: boolean };
   /** An API refused a token. */
   'token-rejected': { status: number; origin: string };
-  /** A session is over. `reason`: `ended` (by `end()`), `refused` (by the server), `ambiguous` (after a refresh whose answer was lost), `no_refresh_token`. */
+  /** A session is over. `reason`: `ended` (by `end()`), `refused` (by the server), `ambiguous` (the same after an answer was lost), `unanswered` (two refreshes without an answer), `no_refresh_token`. */
   'session-ended': { sessionId: string; reason: string };
   /** A call of the store or lock failed. Machine tokens go on without; a session's newest refresh token is kept in memory and written at every later call. */
   'store-failed': { operation: string; error: OAuthError };

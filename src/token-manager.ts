@@ -68,7 +68,7 @@ export interface TokenManager {
    */
   on<E extends keyof TokenEvents>(event: E, listener: TokenListener<E>): () => void;
   /**
-   * Sends no further token request and waits for those already sent, at most the option `timeout`. Tokens that are still good
+   * Sends no further token request, waits for those already sent, and writes what could not be written before, all within the option `timeout`. Tokens that are still good
    * are handed out as before, so that work under way can end; whatever would need a request is `invalid_configuration`. A store stays open: it's yours.
    */
   close(): Promise<void>;
@@ -97,7 +97,7 @@ export function createTokenManager(options: TokenManagerOptions): TokenManager {
     refuseIfClosed();
     return found;
   };
-  const server = createAuthorizationServer({ clientId, metadata, authentication: chooseAuthentication(settings), transport, clock, allowInsecureRequests });
+  const server = createAuthorizationServer({ clientId, metadata, metadataForEnding: discovered, timeout, authentication: chooseAuthentication(settings), transport, clock, allowInsecureRequests });
   const serverName = 'server' in authority ? authority.server.issuer ?? authority.server.token_endpoint : issuerIdentifiers(authority.issuer)[0];
   const budget = createRetryBudget(clock);
   const cache = createTokenCache(maxEntries, { clock, events, policy: settings.refreshPolicy, maxRetryAfter: retry.maxRetryAfter });
@@ -121,6 +121,7 @@ export function createTokenManager(options: TokenManagerOptions): TokenManager {
     transactions: createTransactions(stores.browserSealer, hashedName('login', serverName, clientId)),
     assumedLifetime: settings.assumedLifetime.user,
   };
+  const underWay = workUnderWay();
   return Object.freeze<TokenManager>({
     clientCredentials(request = {}) {
       const canonical = canonicalTokenRequest('clientCredentials', request);
@@ -131,13 +132,18 @@ export function createTokenManager(options: TokenManagerOptions): TokenManager {
       });
     },
     startLogin: async (options) => waitFor(startLogin(options, login)),
-    completeLogin: async (callback, transaction) => completeLogin(callback, transaction, login),
+    completeLogin: async (callback, transaction) => underWay.add(completeLogin(callback, transaction, login)),
     session: (id) => sessions.session(id),
     on: (event, listener) => events.on(event, listener),
     async close() {
       closed = true;
       const deadline = deadlineIn(timeout, 'close() waited long enough');
-      await orAbort(Promise.all([cache.landed(), exclusive.settled()]), deadline.signal).catch(() => undefined);
+      const ended = (async () => {
+        await Promise.all([cache.landed(), underWay.settled()]);
+        await exclusive.settled();
+        await sessions.flush();
+      })();
+      await orAbort(ended, deadline.signal).catch(() => undefined);
       deadline.clear();
     },
   });
@@ -165,5 +171,23 @@ function createStores({ store, encryptionKeys: [first, ...others], storeTimeout,
     entries,
     browserSealer: first === undefined ? createSealer([randomBytes(32)]) : sealer,
     report,
+  };
+}
+
+interface WorkUnderWay {
+  add<T>(work: Promise<T>): Promise<T>;
+  settled(): Promise<void>;
+}
+
+function workUnderWay(): WorkUnderWay {
+  const all = new Set<Promise<unknown>>();
+  return {
+    async add(work) {
+      all.add(work);
+      return work.finally(() => { all.delete(work); });
+    },
+    async settled() {
+      await Promise.allSettled(all);
+    },
   };
 }

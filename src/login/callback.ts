@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { OAuthError } from '../errors.js';
 import type { CallbackIssuer } from '../server/authorization-server.js';
+import { readBody } from '../server/body.js';
 import { createRedactor, type Redactor } from '../server/redaction.js';
 import { having } from '../validation.js';
 import type { Transaction } from './transaction.js';
@@ -18,15 +19,19 @@ export async function readCallback(callback: string | URL | Request): Promise<Ca
   try {
     return await parametersOf(callback);
   } catch (thrown) {
-    throw thrown instanceof OAuthError ? thrown : refuse('it can\'t be read; the body of a Request can be read once only');
+    throw isCallbackError(thrown) ? thrown : refuse('it can\'t be read; the body of a Request can be read once only, and must not be too large');
   }
+}
+
+function isCallbackError(thrown: unknown): boolean {
+  return thrown instanceof OAuthError && thrown.code === 'invalid_callback';
 }
 
 async function parametersOf(callback: string | URL | Request): Promise<CallbackParameters> {
   if (typeof callback === 'string' || callback instanceof URL) return queryOf(callback);
   if (!isRequest(callback)) throw refuse('it must be a URL or a Request');
   const isForm = callback.method === 'POST' && callback.headers.get('content-type')?.toLowerCase().startsWith('application/x-www-form-urlencoded') === true;
-  return isForm ? new URLSearchParams(await callback.text()) : queryOf(callback.url);
+  return isForm ? new URLSearchParams(await readBody(new Response(callback.body), 'The form')) : queryOf(callback.url);
 }
 
 /** By its members: a framework's own is as good. */

@@ -1,8 +1,9 @@
 import { elapsedSince, momentOf } from '../clock.js';
-import { deadlineIn, orAbort, waitFor } from '../deadline.js';
+import { deadlineIn, orAbort, waitFor, type Deadline } from '../deadline.js';
 import { OAuthError } from '../errors.js';
 import { fromResponse, toStored } from '../grants/granted-token.js';
 import type { ReceivedTokens } from '../server/authorization-server.js';
+import { revokeQuietly } from '../server/revocation.js';
 import type { Session } from '../sessions/session.js';
 import type { NewSession } from '../sessions/sessions.js';
 import { hashedName } from '../tokens/cache-key.js';
@@ -26,7 +27,7 @@ export async function completeLogin(callback: string | URL | Request, sealed: st
       const transaction = await transactions.open(sealed, clock.now());
       const parameters = await orAbort(readCallback(callback), deadline.signal);
       const code = checkCallback(parameters, transaction, await server.callbackIssuer(deadline.signal));
-      await spend(transaction, deadline.signal, context);
+      await spend(transaction, deadline, context);
       const session = await exchanged(code, transaction, deadline.signal, context).catch(asFinal);
       return { session, ...(transaction.returnTo !== undefined && { returnTo: safeReturnTo(transaction.returnTo) }) };
     })());
@@ -36,17 +37,18 @@ export async function completeLogin(callback: string | URL | Request, sealed: st
 }
 
 /** One callback only gets past here, over all processes that share lock and store. */
-async function spend({ state }: Transaction, signal: AbortSignal, { exclusive, store, report }: LoginContext): Promise<void> {
+async function spend({ state, startedAt }: Transaction, { signal, remaining }: Deadline, { exclusive, store, clock, report }: LoginContext): Promise<void> {
   const name = `grantkeeper:login:${hashedName(state)}`;
   let operation = 'acquire';
   try {
-    await exclusive.run({ name, fenceAtLeast: 0 }, async () => {
+    await exclusive.run({ name, fenceAtLeast: 0, patience: Math.max(0, remaining()) }, async () => {
       operation = 'get';
       const mark = await store.get(name);
       if (mark !== undefined && mark !== null) throw new OAuthError('callback_already_used', 'The login was completed, or tried to, before: by the back button, or a second callback. Its session lives on');
       signal.throwIfAborted();
       operation = 'set';
-      await store.set(name, 'spent', transactionLifetime);
+      // Longer than the transaction, by the clock of whoever started it.
+      await store.set(name, 'spent', Math.ceil(Math.max(startedAt - clock.now(), 0) + transactionLifetime));
     });
   } catch (thrown) {
     if (thrown instanceof OAuthError && thrown.code === 'store_failed') report(operation, thrown);
@@ -73,7 +75,7 @@ async function exchanged(code: string, transaction: Transaction, signal: AbortSi
     events.emit('acquired', { grant: 'authorization_code', ...(expiresAt !== undefined && { expiresAt }), durationMs: elapsedSince(began, clock) });
     return session;
   } catch (thrown) {
-    await revokeAll(received, context);
+    await revokeQuietly({ refreshToken: received.refreshToken(), accessToken: received.accessToken() }, context);
     throw thrown;
   }
 }
@@ -96,13 +98,4 @@ async function newSession(received: ReceivedTokens, { scope, resource, nonce, ma
 /** Where it's one resource it's named again; of several the server knows from the authorization request (RFC 8707 section 2.2). */
 function onlyOne(resource: readonly string[]): string | undefined {
   return resource.length === 1 ? resource[0] : undefined;
-}
-
-async function revokeAll(received: ReceivedTokens, { server, timeout }: LoginContext): Promise<void> {
-  const { signal, clear } = deadlineIn(timeout, `The revocation took longer than ${timeout} ms (option \`timeout\`)`);
-  const [refreshToken, accessToken] = [received.refreshToken(), received.accessToken()];
-  await Promise.allSettled([
-    refreshToken !== undefined && server.revoke(refreshToken, 'refresh_token', signal),
-    accessToken !== undefined && server.revoke(accessToken, 'access_token', signal),
-  ]).finally(clear);
 }

@@ -21,7 +21,8 @@ export function configurationOf({ metadata, authentication, clientId, transport,
   // openid-client awaits it, though its type doesn't say so.
   // eslint-disable-next-line @typescript-eslint/no-misused-promises
   const configuration = new Configuration(serverMetadata(metadata), clientId, undefined, async (_server, _client, parameters, headers) => {
-    onProof?.(await authenticated(authentication, { clientId, parameters, headers, signal }));
+    const proof = await authenticated(authentication, { clientId, parameters, headers, signal });
+    onProof?.(proof);
   });
   // Deprecated in the sense of 'beware': our own check lets http through to loopback only.
   // eslint-disable-next-line @typescript-eslint/no-deprecated

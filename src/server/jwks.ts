@@ -2,7 +2,7 @@ import { createLocalJWKSet } from 'jose/jwks/local';
 import { JWKSNoMatchingKey } from 'jose/errors';
 import type { JSONWebKeySet, JWTVerifyGetKey } from 'jose';
 import { elapsedSince, momentOf, type Clock, type Moment } from '../clock.js';
-import { orAbort } from '../deadline.js';
+import { deadlineIn, orAbort } from '../deadline.js';
 import { OAuthError } from '../errors.js';
 import { discard, send, type TransportOptions } from '../transport/transport.js';
 import { isPlainObject } from '../validation.js';
@@ -23,6 +23,8 @@ interface KnownKeys {
 export interface JwksOptions {
   readonly transport: TransportOptions;
   readonly clock: Clock;
+  /** Milliseconds for one request. */
+  readonly timeout: number;
 }
 
 /**
@@ -68,16 +70,17 @@ export class Jwks {
     return this.#fetch(url, signal);
   }
 
-  /** All who ask at the same time share one request. */
+  /** All who ask at the same time share one request, which is nobody's: its deadline is its own. */
   async #fetch(url: URL, signal: AbortSignal): Promise<KnownKeys> {
-    this.#fetching ??= fetchKeys(url, this.#options, signal)
+    this.#fetching ??= fetchKeys(url, this.#options)
       .then((known) => (this.#known = known))
       .finally(() => { this.#fetching = undefined; });
     return orAbort(this.#fetching, signal);
   }
 }
 
-async function fetchKeys(url: URL, { transport, clock }: JwksOptions, signal: AbortSignal): Promise<KnownKeys> {
+async function fetchKeys(url: URL, { transport, clock, timeout }: JwksOptions): Promise<KnownKeys> {
+  const { signal, clear } = deadlineIn(timeout, `The authorization server's keys (\`jwks_uri\`) did not come within ${timeout} ms (option \`timeout\`)`);
   const refuse = (reason: string, status: number): OAuthError => new OAuthError('invalid_response', `The authorization server's keys (\`jwks_uri\`) can't be read: ${reason}`, { status, retryable: isPassingStatus(status) });
   try {
     const response = await send(url.href, { headers: { accept: 'application/json' }, redirect: 'manual', signal }, transport);
@@ -92,6 +95,8 @@ async function fetchKeys(url: URL, { transport, clock }: JwksOptions, signal: Ab
     if (thrown instanceof OAuthError) throw thrown;
     signal.throwIfAborted();
     throw unreachable('The authorization server\'s `jwks_uri`', thrown);
+  } finally {
+    clear();
   }
 }
 

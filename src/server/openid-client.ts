@@ -12,7 +12,12 @@ import { receivedTokens } from './received-tokens.js';
 import { requestTokens, unwrapped } from './token-request.js';
 
 export interface AuthorizationServerOptions extends Omit<ConnectedClient, 'metadata' | 'authentication'> {
+  /** Rejects once nothing new is to be begun. */
   readonly metadata: (signal: AbortSignal) => Promise<AuthorizationServerMetadata>;
+  /** The same for what only ends what was begun. */
+  readonly metadataForEnding: (signal: AbortSignal) => Promise<AuthorizationServerMetadata>;
+  /** Milliseconds for one request of the library's own. */
+  readonly timeout: number;
   readonly authentication: AuthenticationChoice;
 }
 
@@ -21,11 +26,11 @@ export interface AuthorizationServerOptions extends Omit<ConnectedClient, 'metad
  * buffered, capped, read and judged here, so that nothing that is wrong with it can hide a refresh token that came with it.
  */
 export function createAuthorizationServer(options: AuthorizationServerOptions): AuthorizationServer {
-  const { clientId, transport, clock, allowInsecureRequests } = options;
-  const jwks = new Jwks({ transport, clock });
+  const { clientId, transport, clock, timeout, allowInsecureRequests } = options;
+  const jwks = new Jwks({ transport, clock, timeout });
 
-  const connect = async (signal: AbortSignal): Promise<ConnectedClient> => {
-    const metadata = await options.metadata(signal);
+  const connect = async (signal: AbortSignal, metadataOf = options.metadata): Promise<ConnectedClient> => {
+    const metadata = await metadataOf(signal);
     return { ...options, metadata, authentication: options.authentication(metadata) };
   };
 
@@ -65,12 +70,12 @@ export function createAuthorizationServer(options: AuthorizationServerOptions): 
       });
     }),
     revoke: async (token, kind, signal) => guarded(async () => {
-      const client = await connect(signal);
+      const client = await connect(signal, options.metadataForEnding);
       if (endpointOf(client.metadata, 'revocation_endpoint', allowInsecureRequests) === undefined) return;
       await tokenRevocation(configurationOf(client, { signal }), token, { token_type_hint: kind });
     }),
     endSessionUrl: async (parameters, signal) => guarded(async () => {
-      const client = await connect(signal);
+      const client = await connect(signal, options.metadataForEnding);
       if (endpointOf(client.metadata, 'end_session_endpoint', allowInsecureRequests) === undefined) return undefined;
       return buildEndSessionUrl(configurationOf(client), parameters);
     }),

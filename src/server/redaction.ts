@@ -13,10 +13,13 @@ export function createRedactor(secrets: readonly string[]): Redactor {
   const sought = secrets.filter((secret) => secret !== '');
   if (sought.length === 0) return (text) => text;
   const spellings = sought.flatMap(spellingsOf).sort((a, b) => b.length - a.length);
-  const pattern = new RegExp(spellings.map(escapeRegExp).join('|'), 'gi');
+  const patterns = spellings.filter((spelling) => spelling.length <= longestPattern).map((spelling) => new RegExp(escapeRegExp(spelling), 'gi'));
+  const long = spellings.filter((spelling) => spelling.length > longestPattern).map((spelling) => spelling.toLowerCase());
   const needles = sought.map((secret) => secret.toLowerCase());
   return (text) => {
-    const redacted = text.replaceAll(pattern, placeholder);
+    const lowered = text.toLowerCase();
+    if (long.some((spelling) => lowered.includes(spelling))) return placeholder;
+    const redacted = patterns.reduce((rest, pattern) => rest.replaceAll(pattern, placeholder), text);
     for (const reading of readings(redacted)) {
       const haystack = reading.toLowerCase();
       if (needles.some((needle) => haystack.includes(needle))) return placeholder;
@@ -24,6 +27,9 @@ export function createRedactor(secrets: readonly string[]): Redactor {
     return redacted;
   };
 }
+
+/** The most characters that are made an expression, which engines refuse past some size: a token may have 16 kB. A text with a longer one is dropped whole. */
+const longestPattern = 4_000;
 
 function spellingsOf(secret: string): string[] {
   const bytes = Buffer.from(secret);

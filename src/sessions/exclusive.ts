@@ -27,6 +27,8 @@ export interface Wanted {
   readonly name: string;
   /** The highest fence known. */
   readonly fenceAtLeast: number;
+  /** Milliseconds to wait for a lock that somebody else has. @default the lease, and somewhat more */
+  readonly patience?: number;
 }
 
 /** Does one thing at a time under one name, over all processes that share the lock. */
@@ -93,8 +95,8 @@ export function createExclusive(options: ExclusiveOptions): Exclusive {
 
   return {
     async run(wanted, work) {
-      const done = await inLine(wanted, leaseMs + patienceBeyondLease, async (lease) => ({ outcome: await work(lease) }));
-      if (done === undefined) throw new OAuthError('store_failed', 'The lock of the session is held by somebody else, and was not free in time', { retryable: true });
+      const done = await inLine(wanted, wanted.patience ?? leaseMs + patienceBeyondLease, async (lease) => ({ outcome: await work(lease) }));
+      if (done === undefined) throw new OAuthError('store_failed', 'The lock is held by somebody else, and was not free in time', { retryable: true });
       return done.outcome;
     },
     runIfFree: async (wanted, work) => (lines.get(wanted.name)?.isAtWork === true ? undefined : inLine(wanted, 0, work)),

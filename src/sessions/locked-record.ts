@@ -15,8 +15,8 @@ export interface LockedRecordContext {
 export class Superseded extends Error {}
 
 const mostTurns = 3;
-/** Milliseconds that a write may take: the lease has to last as long. */
-const longestWrite = 1_000;
+/** Milliseconds that a write may take, two calls of a second each: the lease has to last as long. */
+const longestWrite = 2_000;
 
 /**
  * A session's record in the store, and the lock that whoever writes it must hold. Each record bears the fence of the lock under which it was written,
@@ -73,14 +73,12 @@ export class LockedRecord {
     await this.#reported('lock', Promise.reject(new OAuthError('store_failed', 'The lock of the session was lost: somebody else may have it', { retryable: true })));
   }
 
-  /** @param how `keep` for what must not be lost */
+  /**
+   * Rejects with `store_failed`.
+   * @param how `keep` for what must not be lost
+   */
   async write(how: 'save' | 'keep', lease: Lease, session: StoredSession): Promise<void> {
     await this.assertHeld(lease);
-    await this.put(how, session);
-  }
-
-  /** Writes beside whoever holds the lock. */
-  async put(how: 'save' | 'keep', session: StoredSession): Promise<void> {
     await this.#reported('set', this.#context.store[how](this.#name, session));
   }
 

@@ -9,9 +9,10 @@ import type { RetryBudget } from '../retry/retry-budget.js';
 import type { RetryPolicy } from '../retry/retry-options.js';
 import { withRetries } from '../retry/with-retries.js';
 import type { AuthorizationServer, ReceivedTokens, SendRefresh } from '../server/authorization-server.js';
+import { revokeQuietly } from '../server/revocation.js';
 import type { CanonicalTokenRequest } from '../tokens/token-request.js';
 import type { Lease } from './exclusive.js';
-import { anotherSend, isWithinGrace, type RefreshGrace } from './refresh-attempt.js';
+import { anotherSend, isLastSend, isWithinGrace, type RefreshGrace } from './refresh-attempt.js';
 import type { SessionEntry } from './session-entry.js';
 import { hasExpired, identity, judged } from './judgement.js';
 import { Superseded } from './locked-record.js';
@@ -58,8 +59,9 @@ const secondLook = 100;
  * - Fences only grow, and who has lost the lock writes nothing.
  * - What is durable is what the server considers current, or took within its grace; where the store fails after the answer it's in memory, and is
  *   written again at every later call.
- * - A refresh token whose answer was lost is sent once more, within the declared grace as often as need be, and then never again.
- * - Only a refusal of the grant ends a session: `invalid_grant`, seen twice where somebody else may have been faster. Nothing that passes does.
+ * - A refresh token whose answer was lost is sent once more, when somebody has no other token; within the declared grace as often as need be.
+ * - A session ends where its grant is refused (`invalid_grant`, and nobody else was faster), and where nothing is left to try: its last access token is
+ *   used up, and there is no refresh token, or it was sent twice without an answer. Nothing else ends it, whatever is answered how often.
  * - Nobody's abort stops what was sent.
  */
 export async function refresh(entry: SessionEntry, wanted: SessionTokenRequest, call: GrantCall, context: RotationContext): Promise<GrantedToken> {
@@ -84,7 +86,7 @@ async function rotate(rotating: Rotating, record: SessionRecord): Promise<Grante
   if (current !== undefined && call.isNewer(current)) return fromStored(current, context.clock);
   if (record.refreshToken === undefined) {
     if (current !== undefined && call.isUsable(current)) return fromStored(current, context.clock);
-    throw await overUnlessAlive(rotating, record, 'no_refresh_token', reauthorizationRequired('no_refresh_token'));
+    throw await overUnlessAlive(rotating, record, 'no_refresh_token', wanted.name === '' ? reauthorizationRequired('no_refresh_token') : ownTokenOnly());
   }
   const began = momentOf(context.clock);
   const { timeout, serverName } = context;
@@ -97,11 +99,18 @@ async function rotate(rotating: Rotating, record: SessionRecord): Promise<Grante
   }
 }
 
-/** The end, unless one of the session's access tokens is still good: then the failure is that of the one which was asked for. */
+/**
+ * The end, unless an access token of the session is still good: then only the call that asked fails. One that an API refused is good for others, but for one
+ * without a lifetime: a refusal is how that one ends.
+ */
 async function overUnlessAlive({ entry, wanted, call, context, lease }: Rotating, { tokens }: SessionRecord, reason: EndReason, failure: OAuthError): Promise<OAuthError> {
   const now = context.clock.now();
-  const isAlive = Object.entries(tokens).some(([name, token]) => (name === wanted.name ? call.isUsable(token) : !hasExpired(token, now)));
+  const isAlive = Object.entries(tokens).some(([name, token]) => (name === wanted.name && token.lifetime === Infinity ? call.isUsable(token) : !hasExpired(token, now)));
   return isAlive ? failure : entry.end(lease, reason);
+}
+
+function ownTokenOnly(): OAuthError {
+  return new OAuthError('invalid_configuration', 'forResource: the session has no refresh token, with which a token for another API could be had; ask for `offline_access` at the login, if the server has it');
 }
 
 interface Answered {
@@ -148,20 +157,23 @@ function isRepeatable(failure: OAuthError, { attempt }: SessionRecord, context: 
 async function sendOnce(rotating: Rotating, before: SessionRecord, refreshToken: string, signal: AbortSignal, note: (record: SessionRecord) => void): Promise<Answered | Adopted> {
   const { entry, wanted, context, lease, send } = rotating;
   const attempt = anotherSend(before.attempt, context);
-  if (attempt === undefined) throw await overUnlessAlive(rotating, before, 'ambiguous', sentTwice());
+  if (attempt === undefined) throw await overUnlessAlive(rotating, before, 'unanswered', unanswered('twice', 'it is not sent again, and the session lasts as long as its access token'));
+  // Until somebody has no other token there is time for the server to come back.
+  if (isLastSend(attempt) && !rotating.call.isUrgent()) throw unanswered('once', 'it is sent once more when the access token is used up');
   const record: SessionRecord = { ...before, attempt };
-  await entry.write(lease, record);
-  note(record);
   const backTo = async (earlier: SessionRecord): Promise<void> => {
     note(earlier);
-    await entry.tryToWrite(lease, earlier);
+    await entry.keep(lease, earlier);
   };
   try {
+    await entry.write(lease, record);
     await ready(lease, context, signal);
   } catch (thrown) {
+    // A write that failed may have taken effect.
     await backTo(before);
     throw thrown;
   }
+  note(record);
   try {
     return { record, received: await entry.sending({ lease, record }, async () => send(refreshToken, requestOf(wanted, record), signal)) };
   } catch (thrown) {
@@ -189,8 +201,8 @@ async function ready(lease: Lease, { timeout }: RotationContext, signal: AbortSi
   signal.throwIfAborted();
 }
 
-function sentTwice(): OAuthError {
-  return new OAuthError('server_unreachable', 'A refresh token was sent twice without an answer: it is not sent again, and the session lasts as long as its access token', { retryable: true, ambiguous: true });
+function unanswered(times: string, consequence: string): OAuthError {
+  return new OAuthError('server_unreachable', `The refresh token was sent ${times} without an answer: ${consequence}`, { retryable: true, ambiguous: true });
 }
 
 /** The session's own tokens are for the resource that the login named, if it was one. */
@@ -216,7 +228,8 @@ async function handOut(rotating: Rotating, answered: Answered, began: Moment): P
     context.events.emit('refreshed', { sessionId: entry.id, generation: lease.fence });
     return granted;
   } catch (thrown) {
-    if (entry.isBuried) await revokeLate(answered.received, context);
+    // What the answer of a session that ended meanwhile brings is no one's.
+    if (entry.isBuried) await revokeQuietly({ refreshToken: answered.received.refreshToken() }, context);
     throw thrown;
   }
 }
@@ -230,12 +243,4 @@ async function kept({ entry, wanted, context, lease }: Rotating, { record, recei
   if ('failure' in judgement) throw judgement.failure;
   if (received.hasIdToken) await entry.keep(lease, { ...judgement.record, ...await identity(received, record, context) });
   return judgement.granted;
-}
-
-/** The session ended while its answer was on the way: what the answer brings is no one's. */
-async function revokeLate(received: ReceivedTokens, { server, timeout }: RotationContext): Promise<void> {
-  const late = received.refreshToken();
-  if (late === undefined) return;
-  const deadline = deadlineIn(timeout, `The revocation took longer than ${timeout} ms`);
-  await server.revoke(late, 'refresh_token', deadline.signal).catch(() => undefined).finally(() => { deadline.clear(); });
 }

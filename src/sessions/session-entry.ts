@@ -41,9 +41,10 @@ export class SessionEntry {
   /** What everybody is told from now on. */
   #over: OAuthError | undefined;
   #told = new AbortController();
-  #ending: Promise<SessionRecord | undefined> | undefined;
-  /** The writing of a tombstone beside a refresh. Never rejects. */
-  #burial: Promise<void> | undefined;
+  /** The writing of the tombstone, by whoever ends it. */
+  #ending: Promise<unknown> | undefined;
+  /** The same where it's done beside a refresh, until it's known whether it was. */
+  #burial: Promise<unknown> | undefined;
   #isBuried = false;
   #staying: Promise<boolean> | undefined;
 
@@ -121,11 +122,6 @@ export class SessionEntry {
     await this.#write('save', lease, record);
   }
 
-  /** For what is better known than not. */
-  async tryToWrite(lease: Lease, record: SessionRecord): Promise<void> {
-    await this.write(lease, record).catch(() => undefined);
-  }
-
   /** For what must not be lost: where the store fails, the record waits in memory. Rejects only if the end of the session stands. */
   async keep(lease: Lease, record: SessionRecord): Promise<void> {
     await this.#write('keep', lease, record).catch((thrown: unknown) => {
@@ -158,7 +154,10 @@ export class SessionEntry {
     const error = this.#tell(reason, cause);
     this.#announce(reason);
     // Where it can't be written, other processes will hear it from the server as well.
-    await this.#bury(lease.fence, reason).catch(() => { this.#isBuried = true; });
+    this.#ending = this.#bury(lease, reason).catch(() => undefined);
+    await this.#ending;
+    this.#ending = undefined;
+    this.#isBuried = true;
     this.#unsaved = undefined;
     return error;
   }
@@ -174,9 +173,11 @@ export class SessionEntry {
     }
     if (this.#over !== undefined) return undefined;
     this.#tell('ended');
-    this.#ending = this.#sending === undefined ? this.#endInLine() : this.#endBeside(this.#sending);
+    const ending = this.#sending === undefined ? this.#endInLine() : this.#endBeside(this.#sending);
+    this.#ending = ending;
+    if (this.#sending !== undefined) this.#burial = ending;
     try {
-      const last = await this.#ending;
+      const last = await ending;
       if (last !== undefined) this.#announce('ended');
       return last;
     } catch (thrown) {
@@ -193,15 +194,14 @@ export class SessionEntry {
     return this.#record.withLock(async (lease) => {
       const last = this.#newest(await this.#record.load());
       if (last === undefined || isEnded(last)) return undefined;
-      await this.#bury(Math.max(lease.fence, last.fence), 'ended');
+      this.#record.claim(lease, last);
+      await this.#bury(lease, 'ended');
       return last;
     });
   }
 
   async #endBeside({ lease, record }: Sending): Promise<SessionRecord> {
-    const burying = this.#bury(lease.fence, 'ended');
-    this.#burial = burying.catch(() => undefined);
-    await burying;
+    await this.#bury(lease, 'ended');
     return record;
   }
 
@@ -222,7 +222,7 @@ export class SessionEntry {
   }
 
   async #write(how: 'save' | 'keep', lease: Lease, record: SessionRecord): Promise<void> {
-    await this.#burial;
+    await this.#learnOfBurial();
     if (this.#isBuried) throw this.#over ?? reauthorizationRequired('ended');
     const signed = this.#record.signed(lease, record);
     await this.#record.write(how, lease, signed);
@@ -231,8 +231,15 @@ export class SessionEntry {
     this.#unsaved = undefined;
   }
 
-  async #bury(fence: number, reason: EndReason): Promise<void> {
-    await this.#record.put('keep', { fence, ended: reason });
+  /** A tombstone whose writing failed may be there all the same. */
+  async #learnOfBurial(): Promise<void> {
+    if (this.#burial === undefined) return;
+    await this.#burial.catch(async () => this.reload());
+    this.#burial = undefined;
+  }
+
+  async #bury(lease: Lease, reason: EndReason): Promise<void> {
+    await this.#record.write('keep', lease, { fence: lease.fence, ended: reason });
     this.#isBuried = true;
     this.#unsaved = undefined;
   }

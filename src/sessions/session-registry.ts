@@ -28,6 +28,10 @@ export class SessionRegistry {
     return entry;
   }
 
+  async flush(): Promise<void> {
+    await Promise.all([...this.#entries.values()].filter(({ hasUnsaved }) => hasUnsaved).map(async (entry) => entry.flush()));
+  }
+
   /** Keeps the entry for as long as `work` takes: its steps may be far apart. */
   async using<T>(entry: SessionEntry, work: () => Promise<T>): Promise<T> {
     this.#users.set(entry, (this.#users.get(entry) ?? 0) + 1);

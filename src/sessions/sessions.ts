@@ -7,6 +7,7 @@ import { cacheKey, hashedName } from '../tokens/cache-key.js';
 import type { CanonicalTokenRequest } from '../tokens/token-request.js';
 import type { TokenSource } from '../tokens/token-source.js';
 import { invalid, text, typeName } from '../validation.js';
+import { hasExpired } from './judgement.js';
 import { refresh, type RotationContext, type SessionTokenRequest } from './rotation.js';
 import type { SessionEntry, SessionEntryContext } from './session-entry.js';
 import type { SessionRecord } from './session-record.js';
@@ -27,6 +28,8 @@ export interface SessionsContext extends RotationContext, Omit<SessionEntryConte
 export type NewSession = Omit<SessionRecord, 'fence' | 'createdAt' | 'writtenAt'>;
 
 export interface Sessions {
+  /** Writes what could not be written before. */
+  flush(): Promise<void>;
   /** @throws OAuthError `invalid_configuration` */
   session(id: string): Session;
   /** A new one, durable when it resolves. Rejects with `store_failed`. */
@@ -43,7 +46,8 @@ export function createSessions(context: SessionsContext): Sessions {
   const registry = new SessionRegistry({ ...context, nameOf, forgetTokens });
 
   const sourceOf = (id: string, wanted: SessionTokenRequest): TokenSource => {
-    const source = cache.source({
+    // Made when it's used: an id that somebody made up takes no place in the cache.
+    const source = (): TokenSource => cache.source({
       key: `${nameOf(id)}:${wanted.name}`,
       store: {
         get: async () => (await registry.entryOf(id).current()).tokens[wanted.name],
@@ -64,7 +68,7 @@ export function createSessions(context: SessionsContext): Sessions {
         entry.throwIfOver();
         // A token in memory may outlive its session: then the store is asked.
         if (entry.hasExpired) forgetTokens(nameOf(id));
-        const token = await source.getToken(options);
+        const token = await source().getToken(options);
         void entry.stay(idle / 4).then((isThere) => { if (!isThere) forgetTokens(nameOf(id)); });
         return token;
       },
@@ -76,7 +80,7 @@ export function createSessions(context: SessionsContext): Sessions {
     return Object.freeze<Session>({
       id,
       ...sourceOf(id, { name: '', request: own }),
-      info: async () => waitFor(infoOf(registry.entryOf(id))),
+      info: async () => waitFor(infoOf(registry.entryOf(id), clock.now())),
       forResource(request) {
         const canonical = canonicalTokenRequest('forResource', request);
         return sourceOf(id, { name: cacheKey({ ...identity, clientAuthentication: '', grant: 'refresh_token', request: canonical }), request: canonical });
@@ -90,6 +94,7 @@ export function createSessions(context: SessionsContext): Sessions {
 
   return {
     session,
+    flush: async () => registry.flush(),
     async begin(fields) {
       const id = randomBytes(32).toString('base64url');
       const now = clock.now();
@@ -104,9 +109,11 @@ export function createSessions(context: SessionsContext): Sessions {
   };
 }
 
-async function infoOf(entry: SessionEntry): Promise<SessionInfo | undefined> {
+async function infoOf(entry: SessionEntry, now: number): Promise<SessionInfo | undefined> {
   try {
-    const { claims, scope, createdAt, refreshedAt } = await entry.current();
+    const { claims, scope, createdAt, refreshedAt, refreshToken, tokens } = await entry.current();
+    // Without a refresh token it lasts as long as its access token.
+    if (refreshToken === undefined && Object.values(tokens).every((token) => hasExpired(token, now))) return undefined;
     return Object.freeze<SessionInfo>({ id: entry.id, ...(claims && { claims }), ...(scope !== undefined && { scope }), createdAt, ...(refreshedAt !== undefined && { refreshedAt }) });
   } catch (thrown) {
     if (thrown instanceof OAuthError && thrown.code === 'reauthorization_required') return undefined;

@@ -1,14 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { deadlineIn } from '../deadline.js';
-import type { AuthorizationServer } from '../server/authorization-server.js';
+import { revokeQuietly, type RevocationContext, type RevokedTokens } from '../server/revocation.js';
 import { checkOptions, flag, type Rules } from '../validation.js';
 import type { EndOptions } from './session.js';
 import type { SessionRecord } from './session-record.js';
-
-export interface SignOutContext {
-  readonly server: AuthorizationServer;
-  readonly timeout: number;
-}
 
 const rules: Rules<EndOptions> = {
   postLogoutRedirectUri: { expected: 'an absolute URL', accepts: (value) => typeof value === 'string' && URL.canParse(value) },
@@ -21,7 +16,7 @@ export function checkEndOptions(options: EndOptions): void {
 }
 
 /** What is to be done at the authorization server once a session is gone here. None of it can fail the logout. */
-export async function signOut(last: SessionRecord | undefined, { postLogoutRedirectUri, revoke = true }: EndOptions, { server, timeout }: SignOutContext): Promise<{ url?: URL }> {
+export async function signOut(last: SessionRecord | undefined, { postLogoutRedirectUri, revoke = true }: EndOptions, { server, timeout }: RevocationContext): Promise<{ url?: URL }> {
   const { signal, clear } = deadlineIn(timeout, `The logout took longer than ${timeout} ms (option \`timeout\`)`);
   const parameters = {
     ...(last?.idToken !== undefined && { id_token_hint: last.idToken }),
@@ -30,14 +25,12 @@ export async function signOut(last: SessionRecord | undefined, { postLogoutRedir
   };
   const [url] = await Promise.all([
     server.endSessionUrl(parameters, signal).catch(() => undefined),
-    revoke && revokeGrant(last, server, signal),
+    revoke && last !== undefined && revokeQuietly(grantOf(last), { server, timeout }),
   ]).finally(clear);
   return url === undefined ? {} : { url };
 }
 
 /** The refresh token, with which the grant goes (RFC 7009 section 2.1); without one the access token. */
-async function revokeGrant(last: SessionRecord | undefined, server: AuthorizationServer, signal: AbortSignal): Promise<void> {
-  const accessToken = last?.tokens['']?.token.value;
-  if (last?.refreshToken !== undefined) await server.revoke(last.refreshToken, 'refresh_token', signal).catch(() => undefined);
-  else if (accessToken !== undefined) await server.revoke(accessToken, 'access_token', signal).catch(() => undefined);
+function grantOf({ refreshToken, tokens }: SessionRecord): RevokedTokens {
+  return { refreshToken, accessToken: refreshToken === undefined ? tokens['']?.token.value : undefined };
 }

@@ -12,6 +12,9 @@ export async function ownAgent(detached: boolean): Promise<Agent> {
 
 const agents: { attached?: Promise<Agent>; detached?: Promise<Agent> } = {};
 
+/** Milliseconds, well below the deadlines that requests have: a connection that can't be made is known to have carried nothing. */
+const connectTimeout = 4_000;
+
 async function createAgent(detached: boolean): Promise<Agent> {
   const { Agent, Pool, buildConnector } = await import('undici');
   // undici 7 counts connections by origin, those of a pool that it gave up included: after one body that was not read
@@ -23,7 +26,7 @@ async function createAgent(detached: boolean): Promise<Agent> {
   }
   return new Agent({
     factory: (origin, options) => new SteadyPool(origin, options),
-    ...(detached && { connect: detachedConnector(buildConnector({})) }),
+    ...(detached && { connect: detachedConnector(buildConnector({ timeout: connectTimeout })) }),
   });
 }
 

@@ -1,0 +1,21 @@
+import type { OAuthError } from '../errors.js';
+
+const unsent = new WeakSet<OAuthError>();
+
+/** Notes that the request of this failure never left: the client's proof could not be had, or its deadline came first. */
+export function markUnsent(failure: OAuthError): void {
+  unsent.add(failure);
+}
+
+/** Codes of failures before a request has left: name look-up, connection, TLS. */
+const beforeSending = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|UND_ERR_CONNECT_TIMEOUT|CERT_\w+|ERR_TLS_\w+|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+)$/;
+
+/** Whether the authorization server has certainly seen nothing of the request. */
+export function isUnsent(failure: OAuthError): boolean {
+  return unsent.has(failure) || beforeSending.test(codeOf(failure));
+}
+
+function codeOf({ cause }: OAuthError): string {
+  const code: unknown = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  return typeof code === 'string' ? code : '';
+}
