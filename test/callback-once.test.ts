@@ -6,6 +6,8 @@ import { inProcessLock } from '../src/cache/in-process-lock.js';
 import { hang, lose, reset, type Answer } from './support/answers.js';
 import { startAuthorizationServer, type AuthorizationServer } from './support/authorization-server.js';
 import { ManualClock } from './support/clock.js';
+import { deferred } from './support/deferred.js';
+import { eventually } from './support/eventually.js';
 import { failureOf } from './support/failure.js';
 import { loginUnderWay, type LoginUnderWay } from './support/login-under-way.js';
 import type { MachineClient, MachineClientOptions } from './support/machine-client.js';
@@ -77,6 +79,54 @@ describe('a login is completed once', () => {
     for (const { tokens } of [one, other]) expect(await tokens.session(session.id).info()).toMatchObject({ claims: { sub: 'user-1' } });
   });
 
+  /** The first look at the mark of a login takes until it's let go. */
+  function slowAtFirstLook(): { store: MapStore; letGo: () => void; looks: () => number } {
+    const store = new MapStore();
+    const look = deferred();
+    const key = (): string | undefined => store.calls.find(({ key: each }) => each.startsWith('grantkeeper:login:'))?.key;
+    const get = store.get.bind(store);
+    store.get = async (name) => {
+      const found = await get(name);
+      if (name === key()) await look.promise;
+      return found;
+    };
+    return { store, letGo: () => { look.resolve(); }, looks: () => store.calls.filter((call) => call.operation === 'get' && call.key === key()).length };
+  }
+
+  test('A3 no second callback looks while a first one, having looked, has not yet written', async () => {
+    const { store, letGo, looks } = slowAtFirstLook();
+    client = webClient(server, { store, encryptionKeys: [newKey()] });
+    const login = await loginUnderWay(client);
+    const all = Array.from({ length: 20 }, async () => client.tokens.completeLogin(login.callback, login.transaction));
+    const told = outcomes(all);
+    await eventually(() => looks() > 0);
+    // By the time that later ones are refused they would have looked.
+    for (let times = 0; times < 3; times += 1) await failureOf(client.tokens.completeLogin(login.callbackWith({ state: undefined }), login.transaction));
+    expect(looks()).toBe(1);
+    letGo();
+    expect((await told).filter((outcome) => outcome === 'completed')).toHaveLength(1);
+    expect(server.tokenRequests).toHaveLength(1);
+  });
+
+  test('A3 nor in another process, which asks the lock', async () => {
+    const { store, letGo, looks } = slowAtFirstLook();
+    const clock = new ManualClock();
+    const lock = inProcessLock(clock);
+    const asked = deferred();
+    const shared: MachineClientOptions = { clock, store, encryptionKeys: [newKey()] };
+    const one = webClient(server, { ...shared, lock });
+    const other = webClient(server, { ...shared, lock: { ...lock, acquire: async (...wanted) => lock.acquire(...wanted).finally(() => { asked.resolve(); }) } });
+    const { callback, transaction } = await loginUnderWay(one);
+    const first = one.tokens.completeLogin(callback, transaction);
+    await eventually(() => looks() > 0);
+    const second = other.tokens.completeLogin(callback, transaction);
+    const told = outcomes([first, second]);
+    await asked.promise;
+    letGo();
+    expect(await told).toEqual(['completed', 'callback_already_used']);
+    expect(server.tokenRequests).toHaveLength(1);
+  });
+
   test('A3 a second callback is told while the first exchange is still under way', async () => {
     const login = await loginUnderWay(client);
     const hold = server.hold();
@@ -122,12 +172,12 @@ describe('a login whose exchange failed', () => {
   });
 
   test('A3 a server that hangs: timeout, and the callback is used', async () => {
-    client = webClient(server, { timeout: 200 });
+    client = webClient(server, { timeout: 1_000 });
     const login = await loginUnderWay(client);
     server.answersNext(hang());
     const failure = await failureOf(client.tokens.completeLogin(login.callback, login.transaction));
     expect(failure).toMatchObject({ code: 'timeout', retryable: false });
-    expect(failure.message).toBe(`The login could not be completed by ${server.issuer} within 200 ms (option \`timeout\`). The login has to be started again`);
+    expect(failure.message).toBe(`The login could not be completed by ${server.issuer} within 1000 ms (option \`timeout\`). The login has to be started again`);
     expect(server.tokenRequests).toHaveLength(1);
     await expectUsed(login);
   });

@@ -76,6 +76,13 @@ describe('a callback comes', () => {
     await expectRefused(login, read);
   });
 
+  test('A4 as a form larger than 1 MiB, the right members in it: nothing is spent', async () => {
+    const login = await loginUnderWay(client);
+    const { searchParams } = new URL(login.callback);
+    searchParams.append('padding', 'x'.repeat(1024 * 1024));
+    await expectRefused(login, new Request(REDIRECT_URI, { method: 'POST', body: searchParams }));
+  });
+
   test('as a form that never ends: the deadline does, and nothing is spent', async () => {
     const shared = { clock: client.clock, store: new MapStore(), encryptionKeys: [randomBytes(32).toString('hex')] };
     const hasty = webClient(server, { ...shared, timeout: 100 });
@@ -200,4 +207,19 @@ describe('A2 whatever comes', () => {
     }), { numRuns: 200 });
     await expectRefused(login, '/callback');
   });
+});
+
+test('A2 a form that never ends is not read to its end', async () => {
+  const { transaction } = await client.tokens.startLogin({ redirectUri: REDIRECT_URI });
+  let sent = 0;
+  const endless = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      sent += 1;
+      controller.enqueue(new Uint8Array(64 * 1024).fill(0x61));
+    },
+  });
+  const form = new Request(REDIRECT_URI, { method: 'POST', body: endless, duplex: 'half', headers: { 'content-type': 'application/x-www-form-urlencoded' } });
+  expect(await failureOf(client.tokens.completeLogin(form, transaction))).toMatchObject({ code: 'invalid_callback' });
+  expect(sent).toBeLessThan(40);
+  expect(server.tokenRequests).toEqual([]);
 });

@@ -162,7 +162,7 @@ describe('answers to a code that are no tokens', () => {
   });
 
   test('L10 one that drips is ended by the deadline', async () => {
-    client = webClient(server, { timeout: 200 });
+    client = webClient(server, { timeout: 1_000 });
     server.answersNext(drip(' ', 20));
     expect(await failureOf(signIn(client))).toMatchObject({ code: 'timeout' });
     expect(server.tokenRequests).toHaveLength(1);

@@ -108,13 +108,6 @@ describe('the authorization request', () => {
     });
   });
 
-  test('takes parameters that say what an option says; the option wins', async () => {
-    const named = { prompt: 'consent', login_hint: 'alice', acr_values: 'phr' };
-    expect(Object.fromEntries(await request({ parameters: named }))).toMatchObject(named);
-    const parameters = await request({ prompt: 'login', loginHint: 'bob', acrValues: 'phrh', parameters: named });
-    expect(['prompt', 'login_hint', 'acr_values'].map((name) => parameters.getAll(name))).toEqual([['login'], ['bob'], ['phrh']]);
-  });
-
   test('asks for a sign-in at this moment where maxAge is 0', async () => {
     expect((await request({ maxAge: 0 })).get('max_age')).toBe('0');
   });

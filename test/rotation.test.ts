@@ -1,10 +1,10 @@
-import { createFetch, type AccessToken, type Session } from 'grantkeeper';
+import { clientSecretPost, createFetch, type AccessToken, type Session, type UnauthenticatedRequest } from 'grantkeeper';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { hang, lose, reset, type Answer } from './support/answers.js';
 import { startApi } from './support/api-server.js';
 import { startAuthorizationServer, type AuthorizationServer } from './support/authorization-server.js';
 import { failureOf } from './support/failure.js';
-import type { MachineClient, MachineClientOptions } from './support/machine-client.js';
+import { CLIENT_SECRET, type MachineClient, type MachineClientOptions } from './support/machine-client.js';
 import { MapStore } from './support/map-store.js';
 import { signIn, webClient } from './support/web-client.js';
 
@@ -131,6 +131,23 @@ describe('R2 what came back is kept', () => {
     store.isDown = false;
     clock.advance(10 * SECOND);
     expect((await session.getToken()).value).toBe(token.value);
+    clock.advance(HOUR);
+    await webClient(server, { store, encryptionKeys: false, clock }).tokens.session(session.id).getToken();
+    expect(server.reuses).toBe(0);
+  });
+
+  test('R2 what could not be written is written when the manager is closed', async () => {
+    const store = new FailingStore();
+    const { tokens, session, clock } = await atExpiry({ store, encryptionKeys: false });
+    const hold = server.hold();
+    const refreshed = session.getToken();
+    await hold.arrived;
+    store.isDown = true;
+    hold.release();
+    await refreshed;
+    store.isDown = false;
+    clock.advance(10 * SECOND);
+    await tokens.close();
     clock.advance(HOUR);
     await webClient(server, { store, encryptionKeys: false, clock }).tokens.session(session.id).getToken();
     expect(server.reuses).toBe(0);
@@ -291,7 +308,7 @@ describe('R5 a lost answer', () => {
 
   test('R5 without a grace it is sent twice at most, by this caller and all later ones, in other processes too', async () => {
     const store = new MapStore();
-    const { session, clock } = await atExpiry({ store, encryptionKeys: [KEY], retry: { limit: 0 } });
+    const { session, clock, events } = await atExpiry({ store, encryptionKeys: [KEY], retry: { limit: 0 } });
     server.answersEvery(reset());
     expect(await failureOf(session.getToken())).toMatchObject({ code: 'server_unreachable' });
     clock.advance(60 * SECOND);
@@ -300,6 +317,45 @@ describe('R5 a lost answer', () => {
     clock.advance(60 * SECOND);
     expect(await failureOf(session.getToken())).toMatchObject({ code: 'reauthorization_required', ambiguous: true });
     expect(server.tokenRequests).toHaveLength(2);
+    await expect.poll(() => events['session-ended']).toEqual([{ sessionId: session.id, reason: 'unanswered' }]);
+  });
+
+  test('R5 after a lost answer in the background the last send waits until somebody has no other token', async () => {
+    const client = webClient(server, { refreshAhead: 300 * SECOND });
+    const { session } = await signIn(client);
+    const token = await session.getToken();
+    client.clock.advance(3_400 * SECOND);
+    server.answersNext(reset());
+    expect(await session.getToken()).toBe(token);
+    await expect.poll(() => client.events['refresh-failed']).toHaveLength(1);
+    for (let times = 1; times <= 3; times += 1) {
+      client.clock.advance(60 * SECOND);
+      expect(await session.getToken()).toBe(token);
+      await expect.poll(() => client.events['refresh-failed']).toHaveLength(times + 1);
+    }
+    expect(refreshTokensSent().filter(Boolean)).toHaveLength(1);
+    client.clock.advance(60 * SECOND);
+    expect((await session.getToken()).value).not.toBe(token.value);
+    expect(refreshTokensSent().filter(Boolean)).toHaveLength(2);
+  });
+
+  test('R5 what never left is not a send: a client authentication that hangs ends with the deadline, and the session goes on', async () => {
+    const store = new MapStore();
+    const { session, clock } = await atExpiry({ store, encryptionKeys: [KEY] });
+    let calls = 0;
+    const hanging = clientSecretPost(CLIENT_SECRET);
+    const clientAuthentication = {
+      method: hanging.method,
+      // The first call of each refresh finds out whether there is a proof, the second is for the request itself.
+      authenticate: async (request: UnauthenticatedRequest) => (++calls % 2 === 1 ? hanging.authenticate(request) : new Promise<never>(() => undefined)),
+    };
+    const other = webClient(server, { store, encryptionKeys: [KEY], clock, clientAuthentication, timeout: 400, retry: { limit: 0 } }).tokens.session(session.id);
+    for (let times = 0; times < 3; times += 1) {
+      expect(await failureOf(other.getToken())).toMatchObject({ code: 'timeout' });
+      clock.advance(60 * SECOND);
+    }
+    expect(server.tokenRequests).toEqual([]);
+    expect(await session.getToken()).toMatchObject({ type: 'Bearer' });
   });
 
   test('R5 as long as an access token is good, two lost answers end nothing', async () => {

@@ -193,7 +193,7 @@ describe('S1 an exchange that fails', () => {
     ['a lost answer', () => lose()],
     ['a server that hangs', () => hang()],
   ])('S1 with %s', async (_case, answer) => {
-    client = observedClient({ timeout: 300 });
+    client = observedClient({ timeout: 1_500 });
     const login = await started();
     server.answersNext((request) => {
       secrets.set('verifier', request.parameters.get('code_verifier') ?? '');

@@ -3,7 +3,8 @@ import { hang } from './support/answers.js';
 import { startAuthorizationServer, type AuthorizationServer } from './support/authorization-server.js';
 import { failureOf, thrownBy } from './support/failure.js';
 import { MapStore } from './support/map-store.js';
-import { signIn, webClient } from './support/web-client.js';
+import { followLogin } from './support/user-agent.js';
+import { REDIRECT_URI, signIn, webClient } from './support/web-client.js';
 
 const SECOND = 1_000;
 const HOUR = 3_600 * SECOND;
@@ -75,10 +76,9 @@ describe('forResource()', () => {
 describe('AccessToken.parameters', () => {
   test('members that a refresh leaves out keep the login\'s value', async () => {
     const client = webClient(server);
-    const { url, transaction } = await client.tokens.startLogin({ redirectUri: 'https://app.example.com/callback', scope: 'offline_access' });
+    const { url, transaction } = await client.tokens.startLogin({ redirectUri: REDIRECT_URI, scope: 'offline_access' });
     server.nextTokenAnswerWith({ instance_url: 'https://eu.example', plan: 'basic' });
-    const callback = (await fetch(url, { redirect: 'manual' })).headers.get('location') ?? '';
-    const { session } = await client.tokens.completeLogin(callback, transaction);
+    const { session } = await client.tokens.completeLogin(await followLogin(url), transaction);
     client.clock.advance(HOUR);
     server.nextTokenAnswerWith({ plan: 'pro' });
     expect((await session.getToken()).parameters).toEqual({ instance_url: 'https://eu.example', plan: 'pro' });
@@ -100,10 +100,32 @@ describe('A11 without a refresh token', () => {
     expect(server.tokenRequests).toHaveLength(1);
   });
 
-  test('A11 a refused access token ends it as well', async () => {
-    const { session } = await signIn(webClient(server), { scope: 'openid' });
+  test('A11 R8 who was refused the access token has to sign in again; the others get it for as long as it is good', async () => {
+    const client = webClient(server);
+    const { session } = await signIn(client, { scope: 'openid' });
     const token = await session.getToken();
     expect(await failureOf(session.getToken({ rejected: token }))).toMatchObject({ code: 'reauthorization_required' });
+    expect((await session.getToken()).value).toBe(token.value);
+    client.clock.advance(HOUR);
+    expect(await session.info()).toBeUndefined();
+  });
+
+  test('A11 one without a lifetime is used until it is refused: that ends the session', async () => {
+    const client = webClient(server);
+    const { url, transaction } = await client.tokens.startLogin({ redirectUri: REDIRECT_URI, scope: 'read' });
+    server.nextTokenAnswerWith({ expires_in: undefined });
+    const { session } = await client.tokens.completeLogin(await followLogin(url), transaction);
+    const token = await session.getToken();
+    client.clock.advance(DAY);
+    expect(await session.getToken()).toBe(token);
+    expect(await failureOf(session.getToken({ rejected: token }))).toMatchObject({ code: 'reauthorization_required' });
+    expect(await failureOf(session.getToken())).toMatchObject({ code: 'reauthorization_required' });
+  });
+
+  test('forResource() says what is missing, and ends nothing', async () => {
+    const { session } = await signIn(webClient(server), { scope: 'openid' });
+    expect(await failureOf(session.forResource({ resource: 'https://orders.example' }).getToken())).toMatchObject({ code: 'invalid_configuration', message: expect.stringContaining('`offline_access`') as string });
+    expect(await session.getToken()).toMatchObject({ type: 'Bearer' });
   });
 });
 
@@ -113,6 +135,7 @@ describe('A12 end()', () => {
     const { session } = await signIn(client);
     const { url } = await session.end({ postLogoutRedirectUri: 'https://app.example.com/bye' });
     expect(server.revocations).toEqual([{ token: server.issued[0]?.refreshToken, hint: 'refresh_token' }]);
+    expect(server.requests.find(({ path }) => path === '/revoke')?.headers.authorization).toMatch(/^Basic /);
     expect(url?.origin).toBe(server.origin);
     const parameters = Object.fromEntries(url?.searchParams ?? []);
     expect(parameters).toEqual({ client_id: 'app', id_token_hint: expect.stringMatching(/^ey/) as unknown, post_logout_redirect_uri: 'https://app.example.com/bye', state: expect.stringMatching(/^[\w-]{22}$/) as unknown });

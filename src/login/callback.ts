@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { OAuthError } from '../errors.js';
 import type { CallbackIssuer } from '../server/authorization-server.js';
 import { readBody } from '../server/body.js';
+import { printable } from '../server/printable.js';
 import { createRedactor, type Redactor } from '../server/redaction.js';
 import { having } from '../validation.js';
 import type { Transaction } from './transaction.js';
@@ -75,16 +76,11 @@ function isSame(a: string, b: string): boolean {
 
 /** @param hide servers echo what they were sent */
 function authorizationFailed(error: string, description: string, hide: Redactor): OAuthError {
-  const code = printable(hide(error)).slice(0, 100);
+  const code = printable(hide(error), 100);
   return new OAuthError('authorization_failed', `The authorization server ended the login with ${JSON.stringify(code)}`, {
     error: code,
-    errorDescription: description === '' ? undefined : printable(hide(description)).slice(0, 1_000),
+    errorDescription: description === '' ? undefined : printable(hide(description), 1_000),
   });
-}
-
-/** Anyone can have put it there: no line breaks for a log, and no markup worth the name. */
-function printable(text: string): string {
-  return text.replace(/[^\x20-\x7e\u00a0-\uffff]+/g, ' ');
 }
 
 function refuse(reason: string): OAuthError {

@@ -5,14 +5,14 @@ import { discard, send, type TransportOptions, type TransportInit } from '../tra
 import { readBody } from './body.js';
 import { parseMembers, type TokenAnswer } from './token-answer.js';
 
-export interface TokenExchange {
+export interface TimedAnswer {
   readonly answer: TokenAnswer;
   /** When the request left. */
   readonly sentAt: Moment;
 }
 
 /** One request to the token endpoint and its whole answer: no redirect is followed, no body is read past the limit. */
-export async function exchangeWithTokenEndpoint(url: string, init: TransportInit & { signal: AbortSignal }, transport: TransportOptions, clock: Clock): Promise<TokenExchange> {
+export async function exchangeWithTokenEndpoint(url: string, init: TransportInit & { signal: AbortSignal }, transport: TransportOptions, clock: Clock): Promise<TimedAnswer> {
   try {
     const sentAt = momentOf(clock);
     const response = await send(url, { ...init, redirect: 'manual' }, transport);

@@ -1,6 +1,7 @@
 import { OAuthError } from '../errors.js';
 import { retryAfterOf } from '../retry/retry-after.js';
 import { isPassingStatus } from './passing-status.js';
+import { printable } from './printable.js';
 import { createRedactor, type Redactor } from './redaction.js';
 import type { TokenAnswer } from './token-answer.js';
 
@@ -31,8 +32,8 @@ export function tokenError(answer: TokenAnswer, { redact, authenticationMethod, 
   const members = answer.members ?? {};
   const issued = ['access_token', 'refresh_token', 'id_token'].map((name) => members[name]).filter((token) => typeof token === 'string');
   const hide: Redactor = (text) => createRedactor(issued)(redact(text));
-  const error = isRegistered(members['error']) ? members['error'] : printable(members['error'], hide, 100);
-  const errorDescription = printable(members['error_description'], hide, 1_000);
+  const error = isRegistered(members['error']) ? members['error'] : readable(members['error'], hide, 100);
+  const errorDescription = readable(members['error_description'], hide, 1_000);
   const said = [error, errorDescription].filter(Boolean).join(': ');
   const hint = error === 'invalid_client' ? hints[authenticationMethod] : undefined;
   const message = `The token endpoint refused the request with HTTP ${answer.status}${said === '' ? '' : ` (${said})`}`;
@@ -52,8 +53,6 @@ function isRegistered(error: unknown): error is string {
   return registered.includes(error);
 }
 
-function printable(value: unknown, hide: Redactor, longest: number): string | undefined {
-  if (typeof value !== 'string' || value === '') return undefined;
-  // eslint-disable-next-line no-control-regex
-  return hide(value).replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').slice(0, longest);
+function readable(value: unknown, hide: Redactor, longest: number): string | undefined {
+  return typeof value === 'string' && value !== '' ? printable(hide(value), longest) : undefined;
 }

@@ -1,12 +1,10 @@
 import { genericGrantRequest } from 'openid-client';
-import type { Moment } from '../clock.js';
 import { OAuthError } from '../errors.js';
 import type { PresentedProof } from './client-authentication/client-authentication.js';
 import { configurationOf } from './configuration.js';
 import type { ConnectedClient } from './connected-client.js';
 import { createRedactor } from './redaction.js';
-import type { TokenAnswer } from './token-answer.js';
-import { exchangeWithTokenEndpoint } from './token-endpoint.js';
+import { exchangeWithTokenEndpoint, type TimedAnswer } from './token-endpoint.js';
 import { isErrorAnswer, tokenError } from './token-error.js';
 import { markUnsent } from './unsent.js';
 
@@ -19,9 +17,7 @@ export interface GrantRequest {
 }
 
 /** An answer that is no error, and what must not be seen in it. */
-export interface TokenExchange {
-  readonly answer: TokenAnswer;
-  readonly sentAt: Moment;
+export interface TokenExchange extends TimedAnswer {
   readonly secrets: readonly string[];
 }
 

@@ -13,6 +13,7 @@ export interface Session extends TokenSource {
   info(): Promise<SessionInfo | undefined>;
   /**
    * Access tokens for another API out of the same grant (RFC 8707 section 2.2): one refresh token, one lock, a token for each request.
+   * Ask for what the login was granted: some servers spend the refresh token before they refuse a resource, and with it the session.
    * @throws OAuthError `invalid_configuration`
    */
   forResource(request: TokenRequest): TokenSource;
