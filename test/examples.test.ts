@@ -47,19 +47,25 @@ function table(output: string): Map<string, { measured: number; ok: string }> {
 }
 
 describe('the demo', () => {
-  it('calls thousands of times on a handful of tokens, through a revoked token and an outage, without a failed call', { timeout: 60_000 }, async () => {
+  it('calls thousands of times on a handful of tokens, and keeps a login through expiry and a lost answer, without a failed call', { timeout: 90_000 }, async () => {
     const demo = run('demo/main.ts', {});
     expect(await demo.exited, demo.output()).toBe(0);
 
     const rows = table(demo.output());
     const measured = (claim: string): number | undefined => [...rows].find(([name]) => name.startsWith(claim))?.[1].measured;
-    expect([...rows.values()].map(({ ok }) => ok)).toEqual(Array.from({ length: 14 }, () => '✓'));
+    expect([...rows.values()].map(({ ok }) => ok)).toEqual(Array.from({ length: 22 }, () => '✓'));
     expect(measured('calls, at least')).toBeGreaterThanOrEqual(2_000);
     expect(measured('failed calls')).toBe(0);
     expect(measured('token requests in')).toBeLessThan(14);
     expect(measured('replays')).toBeGreaterThan(0);
     expect(measured('token requests for the revoked token')).toBe(1);
     expect(measured('calls while the authorization server was away')).toBeGreaterThan(0);
+    expect(measured('code exchanges for a callback that came twice')).toBe(1);
+    expect(measured('refresh requests for 100 calls at expiry')).toBe(1);
+    expect(measured('refresh requests, the one without an answer included')).toBe(2);
+    expect(measured('failed calls while an answer was lost')).toBe(0);
+    expect(measured('calls that ended in reauthorization_required')).toBe(200);
+    expect(measured('refresh requests for the other 100')).toBe(0);
 
     // Not a terminal: plain lines, no escape codes.
     // eslint-disable-next-line no-control-regex -- that there are none is the point

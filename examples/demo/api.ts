@@ -62,14 +62,12 @@ async function start(config: ApiConfig): Promise<void> {
   report({ type: 'listening', url: await listen(server, 0) });
 }
 
-listenToDirector((command) => {
-  switch (command.type) {
-    case 'start': void start(command.config as ApiConfig); break;
-    case 'figures': report({ type: 'figures', figures: { requests, refused, tokens: tokens.size } }); break;
-    // A JWT is valid wherever it is checked until it expires; an API that must refuse one sooner keeps a list.
-    case 'revoke-current-token':
-      if (latest !== undefined) revoked.add(latest);
-      report({ type: 'revoked' });
-      break;
-  }
+listenToDirector({
+  start({ config }) { void start(config as ApiConfig); },
+  figures() { report({ type: 'figures', figures: { requests, refused, tokens: tokens.size } }); },
+  // A JWT is valid wherever it is checked until it expires; an API that must refuse one sooner keeps a list.
+  'revoke-current-token'() {
+    if (latest !== undefined) revoked.add(latest);
+    report({ type: 'revoked' });
+  },
 });

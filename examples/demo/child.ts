@@ -2,9 +2,15 @@ import type { AddressInfo } from 'node:net';
 import type { Server } from 'node:http';
 import type { Command, Report } from './protocol.js';
 
-/** The child's end of the IPC channel. */
-export function listenToDirector(onCommand: (command: Command) => void): void {
-  process.on('message', (message) => { onCommand(message as Command); });
+type Commands = { [T in Command['type']]?: (command: Extract<Command, { type: T }>) => void };
+
+/** The child's end of the IPC channel, with the commands that it takes. */
+export function listenToDirector(commands: Commands): void {
+  process.on('message', (message) => {
+    const command = message as Command;
+    const run = commands[command.type] as ((command: Command) => void) | undefined;
+    run?.(command);
+  });
   // Ctrl-C reaches the whole process group; it's the director who decides when a server goes.
   process.on('SIGINT', () => undefined);
   // However the director ends, even by SIGKILL, no server outlives it.

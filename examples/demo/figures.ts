@@ -7,6 +7,8 @@ export interface Figures {
   calls: number;
   failures: number;
   tokenRequests: number;
+  /** By a refresh, at the authorization server. */
+  refreshTokensReplaced: number;
   discoveryRequests: number;
   api: ApiFigures;
 }
@@ -24,9 +26,10 @@ export function between(before: Figures, after: Figures): Figures & { replays: n
     calls,
     failures: after.failures - before.failures,
     tokenRequests: after.tokenRequests - before.tokenRequests,
+    refreshTokensReplaced: after.refreshTokensReplaced - before.refreshTokensReplaced,
     discoveryRequests: after.discoveryRequests - before.discoveryRequests,
     api,
-    // The daemon made `calls`; whatever the API received beyond them was sent a second time.
+    // The clients made `calls`; whatever the API received beyond them was sent a second time.
     replays: api.requests - calls,
   };
 }

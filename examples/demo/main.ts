@@ -1,25 +1,25 @@
-import { once, setMaxListeners } from 'node:events';
-import { connect, poll } from '../daemon/daemon.js';
-import { POLLERS, scenes } from './scenes.js';
+import { once } from 'node:events';
+import { connect } from '../daemon/daemon.js';
+import { daemonScenes } from './daemon-scenes.js';
+import { loginScenes } from './login-scenes.js';
+import type { Scene } from './scene.js';
 import { Servers, TOKEN_ENDPOINT_DELAY_MS } from './servers.js';
 import { Stage } from './stage.js';
 import { Terminal, type Claim } from './terminal.js';
-import { MAX_DURATION_MS, totals } from './totals.js';
-import { Traffic } from './traffic.js';
+import { daemonTotals, duration, MAX_DURATION_MS } from './totals.js';
+import { WebBackend } from './web-backend.js';
 
-const POLL_INTERVAL_MS = 15;
 const INTERRUPTED = Symbol('interrupted');
 
 const terminal = new Terminal(process.stdout, process.env);
 
-/** Aborts when the demo is over: at its end, on Ctrl-C, or with the error that ended it. */
+/** Aborts when the demo has to end before its end: on Ctrl-C, or with the error that ended it. */
 const over = new AbortController();
-setMaxListeners(POLLERS + 2, over.signal);
 const fail = (error: unknown): void => { over.abort(error); };
 
 function introduce(): void {
-  terminal.title('grantkeeper: a daemon, a protected API, and tokens that live 5 seconds');
-  terminal.line(`   ${scenes.length} scenes, about 25 seconds, nothing leaves this machine. Every figure is measured,`);
+  terminal.title('grantkeeper: a daemon, a web backend, and tokens that live 5 seconds');
+  terminal.line(`   ${daemonScenes.length + loginScenes.length} scenes, about 40 seconds, nothing leaves this machine. Every figure is measured,`);
   terminal.line('   and the exit code says whether all of them are as claimed.');
   terminal.line();
 }
@@ -27,31 +27,35 @@ function introduce(): void {
 function introduceServers({ issuer, apiUrl }: Servers): void {
   terminal.line(`   authorization server   ${issuer}   oidc-provider; a token takes ${TOKEN_ENDPOINT_DELAY_MS} ms`);
   terminal.line(`   protected API          ${apiUrl}   checks every JWT by the JWKS`);
-  terminal.line(`   daemon                 this process             examples/daemon/daemon.ts`);
+  terminal.line('   daemon                 this process             examples/daemon/daemon.ts');
+  terminal.line('   web backend            this process             examples/demo/web-backend.ts');
 }
 
-/** The daemon of the example, as it connects and polls, with its calls counted. */
+/** The daemon of the example, as it connects and polls, and a web backend beside it. */
 function createStage(servers: Servers): Stage {
   const { clientId, clientSecret } = servers.config;
-  const { tokens, api } = connect({ issuer: servers.issuer, clientId, clientSecret, apiUrl: servers.apiUrl, allowInsecureRequests: true });
-  const traffic = new Traffic(api);
-  return new Stage(terminal, servers, traffic, tokens, () => {
-    for (let poller = 0; poller < POLLERS; poller += 1) {
-      // The stage counts what fails, so the loops needn't say it.
-      poll(traffic.fetch, { intervalMs: POLL_INTERVAL_MS, signal: over.signal, log: () => undefined }).catch(fail);
-    }
-  });
+  const daemon = connect({ issuer: servers.issuer, clientId, clientSecret, apiUrl: servers.apiUrl, allowInsecureRequests: true });
+  return new Stage(terminal, { servers, daemon, backend: new WebBackend(servers) }, fail);
 }
 
 async function play(stage: Stage): Promise<Claim[]> {
+  const ofDaemon = await playScenes(daemonScenes, 1, stage);
+  stage.stopPolling();
+  const totals = daemonTotals(await stage.figures());
+  terminal.title('The daemon stops here; from now on a web backend, whose users sign in');
+  const ofLogins = await playScenes(loginScenes, daemonScenes.length + 1, stage);
+  return [...totals, ...ofDaemon, ...ofLogins, duration()];
+}
+
+async function playScenes(scenes: readonly Scene[], firstNumber: number, stage: Stage): Promise<Claim[]> {
   const claims: Claim[] = [];
   for (const [index, { title, about, act }] of scenes.entries()) {
-    terminal.heading(index + 1, title, about);
+    terminal.heading(firstNumber + index, title, about);
     const outcome = await act(stage);
     terminal.outcome(outcome.holds && outcome.claims.every(({ holds }) => holds), outcome.summary);
     claims.push(...outcome.claims);
   }
-  return [...totals(await stage.figures()), ...claims];
+  return claims;
 }
 
 function conclude(claims: Claim[]): boolean {
@@ -82,8 +86,8 @@ async function demo(): Promise<boolean> {
     return conclude(claims);
   } finally {
     terminal.status(undefined);
-    over.abort();
-    await Promise.all([stage.tokens.close(), servers.stop()]);
+    stage.stopPolling();
+    await Promise.all([stage.daemonTokens.manager.close(), stage.backendTokens.manager.close(), servers.stop()]);
   }
 }
 

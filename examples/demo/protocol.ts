@@ -11,7 +11,11 @@ export interface AuthorizationServerConfig {
   clientSecret: string;
   scope: string;
   audience: string;
+  /** Of the web backend. Nothing listens there: the browser's part is played without going back. */
+  redirectUris: string[];
   tokenLifetimeSeconds: number;
+  /** For how many milliseconds a replaced refresh token is still taken. */
+  refreshGrace: number;
   /** A busy token endpoint isn't instant; without this nobody could see who waits for it and who doesn't. */
   tokenEndpointDelayMs: number;
 }
@@ -34,7 +38,9 @@ export interface ApiFigures {
 export type Command =
   | { type: 'start'; config: AuthorizationServerConfig | ApiConfig }
   | { type: 'figures' }
-  | { type: 'revoke-current-token' };
+  | { type: 'revoke-current-token' }
+  | { type: 'lose-next-answer' }
+  | { type: 'end-grant' };
 
 export type Report =
   | { type: 'loaded' }
@@ -42,6 +48,10 @@ export type Report =
   | { type: 'request-received'; method: string; path: string }
   | { type: 'request-answered'; method: string; path: string; status: number }
   | { type: 'figures'; figures: ApiFigures }
-  | { type: 'revoked' };
+  | { type: 'revoked' }
+  | { type: 'refresh-token-replaced' }
+  | { type: 'loses-next-answer' }
+  | { type: 'answer-lost' }
+  | { type: 'grant-ended' };
 
 export type ReportOf<T extends Report['type']> = Extract<Report, { type: T }>;

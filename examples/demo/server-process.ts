@@ -1,5 +1,4 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { ApiConfig, AuthorizationServerConfig, Command, Report, ReportOf } from './protocol.js';
 
@@ -67,7 +66,8 @@ export class ServerProcess {
   async kill(): Promise<void> {
     this.#stopping = true;
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const exited = once(this.#child, 'exit');
+    // Not by `once` of node:events, which an `error` ends as well: a command that comes too late is one.
+    const exited = new Promise((resolve) => { this.#child.once('exit', resolve); });
     this.#child.kill('SIGKILL');
     await exited;
   }

@@ -5,6 +5,8 @@ import { ServerProcess } from './server-process.js';
 
 export const TOKEN_LIFETIME_MS = 5_000;
 export const TOKEN_ENDPOINT_DELAY_MS = 200;
+/** How long the authorization server takes a refresh token that it has replaced. */
+export const REFRESH_GRACE_MS = 3_000;
 
 interface Parts {
   config: AuthorizationServerConfig;
@@ -24,8 +26,10 @@ async function newConfig(): Promise<AuthorizationServerConfig> {
     clientSecret: randomBytes(32).toString('base64url'),
     scope: 'orders:read',
     audience: 'https://api.example.com',
+    redirectUris: ['https://billing.example.com/callback'],
     tokenLifetimeSeconds: TOKEN_LIFETIME_MS / 1_000,
     tokenEndpointDelayMs: TOKEN_ENDPOINT_DELAY_MS,
+    refreshGrace: REFRESH_GRACE_MS,
   };
 }
 
@@ -36,8 +40,10 @@ export class Servers {
   readonly apiUrl: string;
   discoveryRequests = 0;
   tokenRequests = 0;
+  refreshTokensReplaced = 0;
   onRequest: (request: ReportOf<'request-received'>) => void = () => undefined;
   onAnswer: (request: ReportOf<'request-answered'>) => void = () => undefined;
+  onLostAnswer: () => void = () => undefined;
   #authorizationServer: ServerProcess;
   readonly #api: ServerProcess;
   /** Loaded ahead: on a slow machine the outage would otherwise last for as long as a process takes to load. */
@@ -76,6 +82,16 @@ export class Servers {
     await this.#api.ask({ type: 'revoke-current-token' }, 'revoked');
   }
 
+  /** The next answer of the token endpoint won't arrive, though everything that it tells of has been done. */
+  async loseNextAnswer(): Promise<void> {
+    await this.#authorizationServer.ask({ type: 'lose-next-answer' }, 'loses-next-answer');
+  }
+
+  /** What the authorization server's administrator does: the user's grant is over. */
+  async endGrant(): Promise<void> {
+    await this.#authorizationServer.ask({ type: 'end-grant' }, 'grant-ended');
+  }
+
   async killAuthorizationServer(): Promise<void> {
     await this.#authorizationServer.kill();
   }
@@ -95,11 +111,16 @@ export class Servers {
   #watch(authorizationServer: ServerProcess): void {
     authorizationServer.failed.catch(this.#fail);
     authorizationServer.onReport((report) => {
+      if (report.type === 'request-received') this.#received(report);
       if (report.type === 'request-answered') this.onAnswer(report);
-      if (report.type !== 'request-received') return;
-      if (report.path === '/.well-known/openid-configuration') this.discoveryRequests += 1;
-      if (report.path === '/token') this.tokenRequests += 1;
-      this.onRequest(report);
+      if (report.type === 'answer-lost') this.onLostAnswer();
+      if (report.type === 'refresh-token-replaced') this.refreshTokensReplaced += 1;
     });
+  }
+
+  #received(request: ReportOf<'request-received'>): void {
+    if (request.path === '/.well-known/openid-configuration') this.discoveryRequests += 1;
+    if (request.path === '/token') this.tokenRequests += 1;
+    this.onRequest(request);
   }
 }

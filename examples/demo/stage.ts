@@ -1,69 +1,79 @@
+import { setMaxListeners } from 'node:events';
 import type { TokenManager } from 'grantkeeper';
+import { poll } from '../daemon/daemon.js';
 import type { Figures } from './figures.js';
 import { TOKEN_LIFETIME_MS, type Servers } from './servers.js';
-import { bar, count, counted, seconds, type Terminal } from './terminal.js';
-import type { Traffic } from './traffic.js';
+import { bar, count, seconds, type Terminal } from './terminal.js';
+import { Traffic } from './traffic.js';
+import { WatchedTokens, type Observer } from './watched-tokens.js';
+import type { WebBackend } from './web-backend.js';
 
-/** One token as the daemon got it. */
-export interface Acquired {
-  expiresAt: number;
-  /** How long its predecessor would still have been good. */
-  predecessorLeftMs: number;
+/** Loops of the daemon. */
+export const POLLERS = 16;
+const POLL_INTERVAL_MS = 15;
+
+type Who = 'daemon' | 'web backend' | 'API' | 'authorization server';
+
+export interface Cast {
+  servers: Servers;
+  daemon: { tokens: TokenManager; api: typeof fetch };
+  backend: WebBackend;
 }
 
-/** What the scenes play on: the servers, the daemon's traffic and tokens, and all that was observed. */
+/** What the scenes play on: the servers, their two clients with their traffic and tokens, and all that was observed. */
 export class Stage {
   readonly terminal: Terminal;
   readonly servers: Servers;
-  readonly traffic: Traffic;
-  readonly tokens: TokenManager;
-  readonly acquired: Acquired[] = [];
-  /** Calls that were answered while a token request was under way: they did not wait for it. */
-  callsDuringTokenRequests = 0;
+  readonly traffic: Traffic = new Traffic();
+  /** The daemon's calls, counted. */
+  readonly daemonApi: typeof fetch;
+  readonly daemonTokens: WatchedTokens;
+  readonly backend: WebBackend;
+  readonly backendTokens: WatchedTokens;
+  readonly #polling = new AbortController();
+  readonly #fail: (error: unknown) => void;
 
-  /** Starts the daemon's loops; they run until the demo ends. */
-  readonly startPolling: () => void;
-
-  #waitingForToken: (token: Acquired) => void = () => undefined;
-
-  constructor(terminal: Terminal, servers: Servers, traffic: Traffic, tokens: TokenManager, startPolling: () => void) {
+  /** `fail` is told of a loop of the daemon that ends by itself. */
+  constructor(terminal: Terminal, { servers, daemon, backend }: Cast, fail: (error: unknown) => void) {
     this.terminal = terminal;
+    this.#fail = fail;
     this.servers = servers;
-    this.traffic = traffic;
-    this.tokens = tokens;
-    this.startPolling = startPolling;
+    this.daemonApi = this.traffic.counted(daemon.api);
+    this.backend = backend;
 
     let callsBefore = 0;
+    const observer = (who: Who): Observer => ({
+      say: (what) => { this.event(who, what); },
+      callsMeanwhile: () => this.traffic.calls - callsBefore,
+    });
+    this.daemonTokens = new WatchedTokens(daemon.tokens, observer('daemon'));
+    this.backendTokens = new WatchedTokens(backend.tokens, observer('web backend'));
     servers.onRequest = ({ method, path }) => {
-      if (path === '/token') callsBefore = traffic.calls;
+      if (path === '/token') callsBefore = this.traffic.calls;
       this.event('authorization server', `${method} ${path}`);
     };
     servers.onAnswer = ({ method, path, status }) => {
-      if (status !== 200) this.event('authorization server', `${method} ${path} answered with ${status}`);
+      if (status >= 400) this.event('authorization server', `${method} ${path} answered with ${status}`);
     };
-    tokens.on('acquired', ({ expiresAt = Infinity }) => {
-      const predecessorLeftMs = this.current === undefined ? 0 : this.current.expiresAt - Date.now();
-      const callsMeanwhile = traffic.calls - callsBefore;
-      const number = this.acquired.length;
-      this.event('daemon', callsMeanwhile === 0
-        ? `token ${number + 1}`
-        : `token ${number + 1}, ${seconds(predecessorLeftMs)} ahead; ${counted(callsMeanwhile, 'call')} meanwhile`);
-      this.callsDuringTokenRequests += callsMeanwhile;
-      const token = { expiresAt, predecessorLeftMs };
-      this.acquired.push(token);
-      this.#waitingForToken(token);
-    });
-    tokens.on('refresh-failed', ({ error, background }) => {
-      this.event('daemon', `${error.code}${background ? `; token ${this.acquired.length} is used on` : ''}`);
-    });
+    servers.onLostAnswer = () => { this.event('authorization server', 'has answered, and the connection breaks'); };
   }
 
-  get current(): Acquired | undefined {
-    return this.acquired.at(-1);
-  }
-
-  event(who: 'daemon' | 'API' | 'authorization server', what: string): void {
+  event(who: Who, what: string): void {
     this.terminal.event(performance.now(), who, what);
+  }
+
+  /** Starts the daemon's loops; they run until they're stopped. */
+  startPolling(): void {
+    const { signal } = this.#polling;
+    setMaxListeners(POLLERS, signal);
+    for (let poller = 0; poller < POLLERS; poller += 1) {
+      // The stage counts what fails, so the loops needn't say it.
+      poll(this.daemonApi, { intervalMs: POLL_INTERVAL_MS, signal, log: () => undefined }).catch(this.#fail);
+    }
+  }
+
+  stopPolling(): void {
+    this.#polling.abort();
   }
 
   async figures(): Promise<Figures> {
@@ -72,33 +82,24 @@ export class Stage {
       calls: this.traffic.calls,
       failures: this.traffic.failures,
       tokenRequests: this.servers.tokenRequests,
+      refreshTokensReplaced: this.servers.refreshTokensReplaced,
       discoveryRequests: this.servers.discoveryRequests,
       api: await this.servers.apiFigures(),
     }));
   }
 
-  async nextToken(): Promise<Acquired> {
-    return new Promise((resolve) => { this.#waitingForToken = resolve; });
-  }
-
-  /** The current token if nearly all of its life is ahead of it, else the next one. */
-  async youngToken(): Promise<Acquired> {
-    const { current } = this;
-    if (current !== undefined && current.expiresAt - Date.now() > TOKEN_LIFETIME_MS * 0.7) return current;
-    return this.nextToken();
-  }
-
-  /** The status line: the totals, and the life of the current token running out. */
+  /** The status line: the totals, and the life of the newest token running out. */
   status(): string {
-    const leftMs = Math.max(0, (this.current?.expiresAt ?? 0) - Date.now());
-    const { filled, rest } = bar(leftMs / TOKEN_LIFETIME_MS, 20);
     const { terminal, traffic } = this;
+    const { acquired, current } = this.backendTokens.current === undefined ? this.daemonTokens : this.backendTokens;
+    const leftMs = Math.max(0, (current?.expiresAt ?? 0) - Date.now());
+    const { filled, rest } = bar(leftMs / TOKEN_LIFETIME_MS, 20);
     const failures = `${count(traffic.failures)} failed`;
     return [
       seconds(performance.now()).padStart(8),
       `${count(traffic.calls).padStart(7)} calls`,
       traffic.failures > 0 ? terminal.style('red', failures) : failures,
-      `token ${count(this.acquired.length).padStart(2)} ${terminal.style('green', filled)}${terminal.style('dim', rest)} ${(leftMs / 1_000).toFixed(1)} s`,
+      `token ${count(acquired.length).padStart(2)} ${terminal.style('green', filled)}${terminal.style('dim', rest)} ${(leftMs / 1_000).toFixed(1)} s`,
     ].join('   ');
   }
 }

@@ -3,13 +3,13 @@ import { TOKEN_LIFETIME_MS } from './servers.js';
 import { count, seconds, type Claim } from './terminal.js';
 
 const MIN_CALLS = 2_000;
-export const MAX_DURATION_MS = 40_000;
+export const MAX_DURATION_MS = 60_000;
 /** A token may be renewed from a fifth of its life before its end, moved earlier by up to a tenth at random. */
 const MIN_AGE_AT_RENEWAL_MS = TOKEN_LIFETIME_MS * 0.7;
 const REVOKED_TOKENS = 1;
 
-/** What is claimed of the demo as a whole. */
-export function totals({ atMs, calls, failures, tokenRequests, api }: Figures): Claim[] {
+/** What is claimed of the daemon as a whole. */
+export function daemonTotals({ atMs, calls, failures, tokenRequests, api }: Figures): Claim[] {
   const maxTokenRequests = 1 + REVOKED_TOKENS + Math.floor(atMs / MIN_AGE_AT_RENEWAL_MS);
   const replays = api.requests - calls;
   return [
@@ -18,6 +18,10 @@ export function totals({ atMs, calls, failures, tokenRequests, api }: Figures): 
     { claim: `token requests in ${seconds(atMs)}, at most ${count(maxTokenRequests)}`, measured: count(tokenRequests), holds: tokenRequests <= maxTokenRequests },
     { claim: 'token requests whose token the API never saw', measured: count(tokenRequests - api.tokens), holds: tokenRequests === api.tokens },
     { claim: 'replays, one for each 401', measured: count(replays), holds: replays === api.refused },
-    { claim: `duration, less than ${seconds(MAX_DURATION_MS)}`, measured: seconds(atMs), holds: atMs < MAX_DURATION_MS },
   ];
+}
+
+export function duration(): Claim {
+  const atMs = performance.now();
+  return { claim: `duration, less than ${seconds(MAX_DURATION_MS)}`, measured: seconds(atMs), holds: atMs < MAX_DURATION_MS };
 }

@@ -1,18 +1,17 @@
-/** A fetch that counts its calls, and can be held for a moment so that every process is read at the same state. */
+/** The calls of a fetch or several: they're counted, and can be held for a moment so that every process is read at the same state. */
 export class Traffic {
   /** Calls that have been answered, whatever the answer. */
   calls = 0;
   /** Calls that did not end with 200. */
   failures = 0;
 
-  readonly fetch: typeof globalThis.fetch;
   #inFlight = 0;
   #gate: Promise<void> = Promise.resolve();
   #open: () => void = () => undefined;
   #idle: () => void = () => undefined;
 
-  constructor(api: typeof globalThis.fetch) {
-    this.fetch = async (...parameters) => {
+  counted(api: typeof globalThis.fetch): typeof globalThis.fetch {
+    return async (...parameters) => {
       await this.#gate;
       this.#inFlight += 1;
       let status = 0;

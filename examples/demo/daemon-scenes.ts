@@ -1,25 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { callAtOnce } from './calls.js';
 import { between } from './figures.js';
+import type { Scene } from './scene.js';
 import { TOKEN_LIFETIME_MS } from './servers.js';
-import type { Stage } from './stage.js';
-import { count, counted, seconds, type Claim } from './terminal.js';
-
-export interface Scene {
-  title: string;
-  about: string;
-  act: (stage: Stage) => Promise<Outcome>;
-}
-
-export interface Outcome {
-  /** What came of the scene, in one line. */
-  summary: string;
-  /** Whether the summary is as it should be; the claims come on top. */
-  holds: boolean;
-  claims: Claim[];
-}
+import { POLLERS } from './stage.js';
+import { count, counted, seconds } from './terminal.js';
 
 const COLD_CALLS = 100;
-export const POLLERS = 16;
 /** A token must be replaced when less than a tenth of its life is left; renewed ahead means: before that. */
 const MUST_REFRESH_MS = TOKEN_LIFETIME_MS / 10;
 /** A renewal is due when 1.5 s to 1 s are left, at random; the authorization server is away until after that. */
@@ -30,10 +17,7 @@ const discovery: Scene = {
   about: `${COLD_CALLS} calls start at once, and there is no token yet. Only the issuer is configured:\nits endpoints are discovered, one token is requested, and all calls share it.`,
   async act(stage) {
     const before = await stage.figures();
-    await Promise.all(Array.from({ length: COLD_CALLS }, async () => {
-      const response = await stage.traffic.fetch('/v1/orders');
-      await response.arrayBuffer();
-    }));
+    await callAtOnce(stage.daemonApi, COLD_CALLS);
     const seen = between(before, await stage.figures());
     return {
       summary: `${counted(seen.calls, 'call')}, ${counted(seen.tokenRequests, 'token request')}, ${counted(seen.failures, 'failure')}`,
@@ -48,12 +32,12 @@ const discovery: Scene = {
 
 const handful: Scene = {
   title: 'Thousands of calls on a handful of tokens',
-  about: `The daemon starts polling, ${POLLERS} calls at a time, and goes on to the end of the demo.`,
+  about: `The daemon starts polling, ${POLLERS} calls at a time, and goes on for four scenes.`,
   async act(stage) {
     const before = await stage.figures();
     stage.startPolling();
-    await stage.nextToken();
-    await stage.nextToken();
+    await stage.daemonTokens.nextToken();
+    await stage.daemonTokens.nextToken();
     await sleep(300);
     const seen = between(before, await stage.figures());
     const perToken = seen.calls / seen.tokenRequests;
@@ -72,20 +56,18 @@ const renewal: Scene = {
   about: 'A token is replaced while it is still good, in the background: calls carry the old\none until the new one is there, and none of them waits.',
   async act(stage) {
     const before = await stage.figures();
-    const callsBefore = stage.callsDuringTokenRequests;
-    const left: number[] = [];
-    while (left.length < 2) left.push((await stage.nextToken()).predecessorLeftMs);
+    const callsBefore = stage.daemonTokens.callsDuringTokenRequests;
+    const { predecessorLeftMs: left } = await stage.daemonTokens.nextToken();
     await sleep(300);
     const seen = between(before, await stage.figures());
-    const latest = Math.min(...left);
-    const callsMeanwhile = stage.callsDuringTokenRequests - callsBefore;
+    const callsMeanwhile = stage.daemonTokens.callsDuringTokenRequests - callsBefore;
     return {
       summary: `${counted(seen.tokenRequests, 'renewal')}, ${counted(callsMeanwhile, 'call')} answered meanwhile, ${counted(seen.failures, 'failure')}`,
       holds: seen.failures === 0,
       claims: [
-        { claim: `time left at a renewal, at least ${seconds(MUST_REFRESH_MS)}`, measured: seconds(latest), holds: latest >= MUST_REFRESH_MS },
+        { claim: `time left at a renewal, at least ${seconds(MUST_REFRESH_MS)}`, measured: seconds(left), holds: left >= MUST_REFRESH_MS },
         // Each poller may have had a call on its way when the token request began; any further call shows that nobody waits.
-        { claim: 'calls answered while a renewal was under way', measured: count(callsMeanwhile), holds: callsMeanwhile > left.length * POLLERS },
+        { claim: 'calls answered while the renewal was under way', measured: count(callsMeanwhile), holds: callsMeanwhile > POLLERS },
       ],
     };
   },
@@ -96,9 +78,9 @@ const revocation: Scene = {
   about: 'The API refuses the token in use from now on. Whoever gets a 401 waits for one new\ntoken, and the call is sent again with it; the daemon sees only the answer.',
   async act(stage) {
     const before = await stage.figures();
-    const replaced = stage.nextToken();
-    const token = stage.acquired.length;
-    const off = stage.tokens.on('token-rejected', ({ status }) => {
+    const replaced = stage.daemonTokens.nextToken();
+    const token = stage.daemonTokens.acquired.length;
+    const off = stage.daemonTokens.manager.on('token-rejected', ({ status }) => {
       off();
       stage.event('daemon', `token ${token} was refused with ${status}`);
     });
@@ -121,13 +103,13 @@ const outage: Scene = {
   title: 'The authorization server is stopped',
   about: 'Its process is killed while the token is young, and is away until after the next\nrenewal was due. The token in hand is used on.',
   async act(stage) {
-    const { expiresAt } = await stage.youngToken();
+    const { expiresAt } = await stage.daemonTokens.youngToken();
     const before = await stage.figures();
     await stage.servers.killAuthorizationServer();
     const killedAt = performance.now();
     stage.event('authorization server', 'killed');
     await sleep(expiresAt - BACK_BEFORE_EXPIRY_MS - Date.now());
-    const renewed = stage.nextToken();
+    const renewed = stage.daemonTokens.nextToken();
     const away = between(before, await stage.figures());
     await stage.servers.startReplacement();
     const awayMs = performance.now() - killedAt;
@@ -146,4 +128,4 @@ const outage: Scene = {
   },
 };
 
-export const scenes: readonly Scene[] = [discovery, handful, renewal, revocation, outage];
+export const daemonScenes: readonly Scene[] = [discovery, handful, renewal, revocation, outage];
