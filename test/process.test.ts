@@ -6,7 +6,7 @@ import { startAuthorizationServer, type AuthorizationServer } from './support/au
 import { runProgram, type ProgramResult } from './support/child-process.js';
 
 /** Far more than any of these programs needs, and far less than the timeouts that they set. */
-const LIMIT = 9_000;
+const LIMIT = 18_000;
 
 let server: AuthorizationServer;
 let api: Api;

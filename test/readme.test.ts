@@ -76,7 +76,7 @@ describe('every program in the README runs', () => {
       return fetch(`http://127.0.0.1:${port}${pathname}${search}`, { method, headers, redirect: 'manual' });
     });
     const location = (response: Response): string => response.headers.get('location') ?? '';
-    await eventually(async () => location(await browser.opens('/')) === '/login');
+    await eventually(async () => location(await browser.opens('/')) === '/login', 15_000);
     const toServer = location(await browser.opens('/login')).replace('https://login.example.com', authorizationServer.origin);
     const callback = new URL(await followLogin(toServer));
     expect(callback.origin).toBe('https://app.example.com');
@@ -84,7 +84,7 @@ describe('every program in the README runs', () => {
     expect(await (await browser.opens('/')).json()).toMatchObject({ url: '/v1/me', authorization: expect.stringMatching(/^Bearer at-/) as unknown });
     expect(location(await browser.submits('/logout'))).toMatch(/^https:\/\/login\.example\.com\/logout\?/);
     expect(location(await browser.opens('/'))).toBe('/login');
-  });
+  }, 60_000);
 
   test('the two calls of a login give a session', async () => {
     expect(await run(programs[3])).toBe('user-1 openid offline_access /inbox\nBearer\nundefined\n');

@@ -8,9 +8,10 @@ interface Holding {
   readonly since: Moment;
 }
 
-/** The lock of a single process. It remembers nothing of names that nobody holds: their fence goes on from what their record says. */
+/** The lock of a single process. It remembers nothing of names that nobody holds: all fences come from one counter, so that those of each name grow. */
 export function inProcessLock(clock: Clock): Lock {
   const holdings = new Map<string, Holding>();
+  let lastFence = 0;
   const remaining = ({ leaseMs, since }: Holding): number => leaseMs - elapsedSince(since, clock);
   const current = (name: string): Holding | undefined => {
     const holding = holdings.get(name);
@@ -21,7 +22,8 @@ export function inProcessLock(clock: Clock): Lock {
     async acquire(name, owner, leaseMs, fenceAtLeast) {
       const holding = current(name);
       if (holding !== undefined) return Promise.resolve(holding.owner === owner ? { fence: holding.fence } : { busy: remaining(holding) });
-      const fence = Math.max(holdings.get(name)?.fence ?? 0, fenceAtLeast) + 1;
+      const fence = Math.max(lastFence, fenceAtLeast) + 1;
+      lastFence = fence;
       holdings.set(name, { owner, fence, leaseMs, since: momentOf(clock) });
       return Promise.resolve({ fence });
     },

@@ -61,10 +61,13 @@ export class LockedRecord {
     await this.#reported('lock', this.#context.exclusive.runIfFree(this.#wanted, work)).catch(() => undefined);
   }
 
-  /** @throws Superseded if the record was written under a later lock */
-  claim(lease: Lease, { fence }: StoredSession): void {
-    if (fence >= lease.fence) throw new Superseded();
-    this.#fence = lease.fence;
+  /**
+   * By who has read the record under this lock.
+   * @throws Superseded if it was written under a later one
+   */
+  claim({ fence }: Lease): void {
+    if (this.#fence >= fence) throw new Superseded();
+    this.#fence = fence;
   }
 
   /** Rejects with `store_failed` if the lock was lost. */

@@ -236,11 +236,13 @@ async function handOut(rotating: Rotating, answered: Answered, began: Moment): P
 
 /** The order is the point: the refresh token, then the judgement. */
 async function kept({ entry, wanted, context, lease }: Rotating, { record, received }: Answered): Promise<GrantedToken> {
-  const rotated: SessionRecord = { ...record, attempt: undefined, refreshToken: received.refreshToken() ?? record.refreshToken, refreshedAt: context.clock.now() };
+  const refreshToken = received.refreshToken() ?? record.refreshToken;
+  const replaced = refreshToken === record.refreshToken ? undefined : record.refreshToken;
+  const rotated: SessionRecord = { ...record, attempt: undefined, refreshToken, refreshedAt: context.clock.now() };
   const judgement = judged(wanted, rotated, received, context);
   // With an ID token there is more to be judged, and that may take a request.
-  await entry.keep(lease, received.hasIdToken || 'failure' in judgement ? rotated : judgement.record);
+  await entry.keep(lease, received.hasIdToken || 'failure' in judgement ? rotated : judgement.record, replaced);
   if ('failure' in judgement) throw judgement.failure;
-  if (received.hasIdToken) await entry.keep(lease, { ...judgement.record, ...await identity(received, record, context) });
+  if (received.hasIdToken) await entry.keep(lease, { ...judgement.record, ...await identity(received, record, context) }, replaced);
   return judgement.granted;
 }

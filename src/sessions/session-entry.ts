@@ -18,6 +18,13 @@ export interface Sending {
   readonly record: SessionRecord;
 }
 
+/** A record that the store has not taken. */
+interface Unsaved {
+  readonly record: SessionRecord;
+  /** The refresh token in whose place the record has another: whoever still has it has an older record, whatever its fence. */
+  readonly replaced: string | undefined;
+}
+
 type LockedWork<T> = (lease: Lease, record: SessionRecord) => Promise<T>;
 
 /**
@@ -36,7 +43,7 @@ export class SessionEntry {
   readonly #record: LockedRecord;
   /** Of the record that was last read or written, unless there was none. */
   #times: SessionTimes | undefined;
-  #unsaved: SessionRecord | undefined;
+  #unsaved: Unsaved | undefined;
   #sending: Sending | undefined;
   /** What everybody is told from now on. */
   #over: OAuthError | undefined;
@@ -90,7 +97,7 @@ export class SessionEntry {
     try {
       stored = await this.#record.load();
     } catch (thrown) {
-      if (this.#unsaved !== undefined) return this.#unsaved;
+      if (this.#unsaved !== undefined) return this.#unsaved.record;
       throw thrown;
     }
     return this.#living(stored);
@@ -122,11 +129,14 @@ export class SessionEntry {
     await this.#write('save', lease, record);
   }
 
-  /** For what must not be lost: where the store fails, the record waits in memory. Rejects only if the end of the session stands. */
-  async keep(lease: Lease, record: SessionRecord): Promise<void> {
+  /**
+   * For what must not be lost: where the store fails, the record waits in memory. Rejects only if the end of the session stands.
+   * @param replaced the refresh token that is no longer the one of this record
+   */
+  async keep(lease: Lease, record: SessionRecord, replaced?: string): Promise<void> {
     await this.#write('keep', lease, record).catch((thrown: unknown) => {
       if (this.#isBuried) throw thrown;
-      this.#unsaved = this.#record.signed(lease, record);
+      this.#unsaved = { record: this.#record.signed(lease, record), replaced };
     });
   }
 
@@ -147,16 +157,20 @@ export class SessionEntry {
     return this.#staying;
   }
 
-  /** The end that the server, or the lack of a refresh token, makes. By who holds the lock; gives the error for all who ask from now on. */
-  async end(lease: Lease, reason: EndReason, cause?: OAuthError): Promise<OAuthError> {
+  /**
+   * The end that the server makes, or that there is nothing left to try. By who holds the lock; gives the error for all who ask from now on.
+   * Rejects with `store_failed` if it can't be written and the server has not refused anything: then the session is still there.
+   */
+  async end(lease: Lease, reason: EndReason, refusal?: OAuthError): Promise<OAuthError> {
     await this.#record.assertHeld(lease);
     this.throwIfOver();
-    const error = this.#tell(reason, cause);
+    const burying = this.#bury(lease, reason).finally(() => { this.#ending = undefined; });
+    this.#ending = burying;
+    // What the server has refused is over whether or not that can be written: others will hear it from the server as well.
+    if (refusal === undefined) await burying;
+    const error = this.#tell(reason, refusal);
     this.#announce(reason);
-    // Where it can't be written, other processes will hear it from the server as well.
-    this.#ending = this.#bury(lease, reason).catch(() => undefined);
-    await this.#ending;
-    this.#ending = undefined;
+    await burying.catch(() => undefined);
     this.#isBuried = true;
     this.#unsaved = undefined;
     return error;
@@ -194,7 +208,7 @@ export class SessionEntry {
     return this.#record.withLock(async (lease) => {
       const last = this.#newest(await this.#record.load());
       if (last === undefined || isEnded(last)) return undefined;
-      this.#record.claim(lease, last);
+      this.#record.claim(lease);
       await this.#bury(lease, 'ended');
       return last;
     });
@@ -217,7 +231,7 @@ export class SessionEntry {
 
   async #claimed(lease: Lease): Promise<SessionRecord> {
     const record = await this.reload();
-    this.#record.claim(lease, record);
+    this.#record.claim(lease);
     return record;
   }
 
@@ -257,15 +271,16 @@ export class SessionEntry {
 
   /** What is in memory only, where it is the newest; an end is newer than everything. */
   #newest(stored: StoredSession | undefined): StoredSession | undefined {
-    const unsaved = this.#unsaved;
-    if (unsaved === undefined || (stored !== undefined && (isEnded(stored) || stored.fence > unsaved.fence))) return stored;
-    return unsaved;
+    if (this.#unsaved === undefined || (stored !== undefined && isEnded(stored))) return stored;
+    const { record, replaced } = this.#unsaved;
+    const isNewer = stored === undefined || stored.fence <= record.fence || (replaced !== undefined && stored.refreshToken === replaced);
+    return isNewer ? record : stored;
   }
 
   #living(stored: StoredSession | undefined): SessionRecord {
     this.throwIfOver();
     const newest = this.#newest(stored);
-    if (newest !== this.#unsaved) this.#unsaved = undefined;
+    if (newest !== this.#unsaved?.record) this.#unsaved = undefined;
     if (newest === undefined) {
       this.#times = undefined;
       throw reauthorizationRequired('unknown');
