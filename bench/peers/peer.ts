@@ -6,7 +6,11 @@ export interface Peer {
   readonly getToken: () => Promise<string>;
 }
 
-export interface PeerOptions { readonly tokenEndpoint: string }
+export interface PeerOptions {
+  readonly tokenEndpoint: string;
+  /** Of a user's grant. Without it the peer has machine tokens, as far as it can. */
+  readonly refreshToken?: string;
+}
 
 export function expectOk(status: number): void {
   if (status !== 200) throw new Error(`the API answered ${status}`);

@@ -1,5 +1,6 @@
 import { startServer, type Server } from '../processes/start-server.js';
 import type { ApiCounts } from './api.js';
+import type { RotationLog } from './rotating-token-endpoint.js';
 import type { Outage, TokenEndpointLog } from './token-endpoint.js';
 
 export interface Api {
@@ -16,6 +17,16 @@ export interface TokenEndpoint {
   plan(outage: Outage): Promise<void>;
   reset(): Promise<void>;
   log(): Promise<TokenEndpointLog>;
+  stop(): Promise<void>;
+}
+
+export interface RotatingTokenEndpoint {
+  /** Its URL for tokens of `lifetime` seconds, answered after `delay` milliseconds. */
+  url(options: { lifetime: number; delay: number }): string;
+  /** Begins a grant without a login, and gives its first refresh token. */
+  begin(): Promise<string>;
+  reset(): Promise<void>;
+  log(): Promise<RotationLog>;
   stop(): Promise<void>;
 }
 
@@ -42,6 +53,19 @@ export async function startTokenEndpoint(): Promise<TokenEndpoint> {
       await server.ask('reset');
     },
     log: async () => (await server.ask('log')) as TokenEndpointLog,
+    stop: () => server.stop(),
+  };
+}
+
+export async function startRotatingTokenEndpoint(): Promise<RotatingTokenEndpoint> {
+  const server = await startServer<string>(new URL('rotating-token-endpoint.ts', import.meta.url));
+  return {
+    url: ({ lifetime, delay }) => `${server.ready}/${lifetime}/${delay}/token`,
+    begin: async () => (await server.ask('begin')) as string,
+    reset: async () => {
+      await server.ask('reset');
+    },
+    log: async () => (await server.ask('log')) as RotationLog,
     stop: () => server.stop(),
   };
 }
