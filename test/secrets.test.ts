@@ -265,7 +265,7 @@ describe('S1 code of the user\'s that fails', () => {
     test.each(broken)('S1 a store that %s', async (_case, methods) => {
       server.answersEvery(issued);
       const store = { get: async () => Promise.resolve(), set: async () => Promise.resolve(), delete: async () => Promise.resolve(), ...methods } as KeyvLike;
-      const token = await outcomeOf(client({ store, encryptionKeys, timeout: 200 }).clientCredentials().getToken());
+      const token = await outcomeOf(client({ store, encryptionKeys, timeout: 2_000 }).clientCredentials().getToken());
       expect(token).toMatchObject({ value: canary.accessToken });
       await eventually(() => observed.some(([what]) => what === 'the event store-failed'));
       await expectNoCanary();
