@@ -32,19 +32,20 @@ type Step =
   | { readonly kind: 'go on'; readonly steps: number }
   | { readonly kind: 'ask'; readonly who: number; readonly isRefused: boolean }
   | { readonly kind: 'let pass'; readonly ms: number }
-  | { readonly kind: 'kill'; readonly who: number; readonly requestsOutliveIt: boolean }
-  | { readonly kind: 'sleep'; readonly who: number; readonly ms: number }
-  | { readonly kind: 'end'; readonly who: number };
+  | { readonly kind: 'kill'; readonly who: number | 'holder'; readonly requestsOutliveIt: boolean }
+  | { readonly kind: 'sleep'; readonly who: number | 'holder'; readonly ms: number }
+  | { readonly kind: 'end'; readonly who: number | 'holder' };
 
 const who = fc.nat({ max: PROCESSES - 1 });
+const victim = fc.oneof(who, fc.constant('holder' as const));
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 20, arbitrary: fc.record({ kind: fc.constant('go on' as const), steps: fc.integer({ min: 1, max: 12 }) }) },
   { weight: 20, arbitrary: fc.record({ kind: fc.constant('ask' as const), who, isRefused: fc.boolean() }) },
   { weight: 10, arbitrary: fc.record({ kind: fc.constant('let pass' as const), ms: fc.constantFrom(200, 1_000, 5_000, 15_000, TOKEN_LIFETIME, GRACE) }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('kill' as const), who, requestsOutliveIt: fc.boolean() }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('sleep' as const), who, ms: fc.constantFrom(2_000, 15_000, 40_000) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('end' as const), who }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('kill' as const), who: victim, requestsOutliveIt: fc.boolean() }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('sleep' as const), who: victim, ms: fc.constantFrom(2_000, 15_000, 40_000) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('end' as const), who: victim }) },
 );
 
 const life = fc.array(step, { minLength: 3, maxLength: 60, size: 'max' });
@@ -67,6 +68,10 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
+function placeOf(place: number | 'holder', world: RotationWorld): number {
+  return place === 'holder' ? world.holder : place;
+}
+
 async function live(world: RotationWorld, steps: readonly Step[]): Promise<void> {
   for (const current of steps) {
     switch (current.kind) {
@@ -80,13 +85,13 @@ async function live(world: RotationWorld, steps: readonly Step[]): Promise<void>
         await world.time.pass(current.ms);
         break;
       case 'kill':
-        world.kill(current.who, current.requestsOutliveIt);
+        world.kill(placeOf(current.who, world), current.requestsOutliveIt);
         break;
       case 'sleep':
-        world.sleep(current.who, current.ms);
+        world.sleep(placeOf(current.who, world), current.ms);
         break;
       case 'end':
-        void world.end(current.who);
+        void world.end(placeOf(current.who, world));
         break;
     }
   }

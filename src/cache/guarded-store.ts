@@ -3,6 +3,7 @@ import { createGuard, type GuardedCall, type GuardOptions } from './guard.js';
 import type { KeyvLike } from './keyv-like.js';
 
 export interface GuardedStore extends KeyvLike {
+  get(key: string, call?: GuardedCall): Promise<unknown>;
   /** As `set`, for what is lost otherwise: it isn't put off by a pause, and is tried once more if it fails in time. */
   keep(key: string, value: unknown, ttl?: number): Promise<unknown>;
 }
@@ -16,7 +17,7 @@ export function guardedStore(store: KeyvLike, options: GuardOptions): GuardedSto
     return answer;
   }, call);
   return {
-    get: async (key) => guard('get', async () => store.get(key)),
+    get: async (key, call) => guard('get', async () => store.get(key), call),
     set: async (key, value, ttl) => set(key, value, ttl),
     keep: async (key, value, ttl) => set(key, value, ttl, { insists: true }),
     delete: async (key) => guard('delete', async () => store.delete(key)),

@@ -1,3 +1,4 @@
+import type { GuardedCall } from '../cache/guard.js';
 import type { Clock } from '../clock.js';
 import { OAuthError } from '../errors.js';
 import type { Exclusive, Lease, Wanted } from './exclusive.js';
@@ -23,23 +24,23 @@ const longestWrite = 2_000;
  * and none is written under a fence that isn't above that of the record that was read. What store and lock do wrong is told to the listeners as well.
  */
 export class LockedRecord {
-  readonly #name: string;
+  readonly name: string;
   readonly #context: LockedRecordContext;
   /** The highest that was seen. */
   #fence = 0;
 
   constructor(name: string, context: LockedRecordContext) {
-    this.#name = name;
+    this.name = name;
     this.#context = context;
   }
 
   /** Whether something of it is under way in this process. */
   get isBusy(): boolean {
-    return this.#context.exclusive.isBusy(this.#name);
+    return this.#context.exclusive.isBusy(this.name);
   }
 
-  async load(): Promise<StoredSession | undefined> {
-    const stored = await this.#reported('get', this.#context.store.load(this.#name));
+  async load(call?: GuardedCall): Promise<StoredSession | undefined> {
+    const stored = await this.#reported('get', this.#context.store.load(this.name, call));
     if (stored !== undefined) this.#fence = Math.max(this.#fence, stored.fence);
     return stored;
   }
@@ -82,7 +83,7 @@ export class LockedRecord {
    */
   async write(how: 'save' | 'keep', lease: Lease, session: StoredSession): Promise<void> {
     await this.assertHeld(lease);
-    await this.#reported('set', this.#context.store[how](this.#name, session));
+    await this.#reported('set', this.#context.store[how](this.name, session));
   }
 
   /** The record as this owner of the lock writes it. */
@@ -91,7 +92,7 @@ export class LockedRecord {
   }
 
   get #wanted(): Wanted {
-    return { name: this.#name, fenceAtLeast: this.#fence };
+    return { name: this.name, fenceAtLeast: this.#fence };
   }
 
   async #reported<T>(operation: string, work: Promise<T>): Promise<T> {

@@ -38,7 +38,6 @@ type LockedWork<T> = (lease: Lease, record: SessionRecord) => Promise<T>;
  */
 export class SessionEntry {
   readonly id: string;
-  readonly #name: string;
   readonly #context: SessionEntryContext;
   readonly #record: LockedRecord;
   /** Of the record that was last read or written, unless there was none. */
@@ -57,7 +56,6 @@ export class SessionEntry {
 
   constructor(id: string, name: string, context: SessionEntryContext) {
     this.id = id;
-    this.#name = name;
     this.#context = context;
     this.#record = new LockedRecord(name, context);
   }
@@ -248,7 +246,7 @@ export class SessionEntry {
   /** A tombstone whose writing failed may be there all the same. */
   async #learnOfBurial(): Promise<void> {
     if (this.#burial === undefined) return;
-    await this.#burial.catch(async () => this.reload());
+    await this.#burial.catch(async () => this.#living(await this.#record.load({ insists: true })));
     this.#burial = undefined;
   }
 
@@ -261,7 +259,7 @@ export class SessionEntry {
   #tell(reason: EndReason, cause?: OAuthError): OAuthError {
     this.#over = reauthorizationRequired(reason, cause);
     this.#told.abort(this.#over);
-    this.#context.forgetTokens(this.#name);
+    this.#context.forgetTokens(this.#record.name);
     return this.#over;
   }
 

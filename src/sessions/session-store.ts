@@ -1,3 +1,4 @@
+import type { GuardedCall } from '../cache/guard.js';
 import type { GuardedStore } from '../cache/guarded-store.js';
 import type { Sealer } from '../cache/sealing.js';
 import type { Clock } from '../clock.js';
@@ -6,7 +7,8 @@ import { isEnded, readSession, writeSession, type SessionRecord, type StoredSess
 
 /** Where sessions are kept, each under its entry's name. For a user's grant the store is the truth: every failure is one (`store_failed`). */
 export interface SessionStore {
-  load(name: string): Promise<StoredSession | undefined>;
+  /** @param call `insists` where what is done next depends on it */
+  load(name: string, call?: GuardedCall): Promise<StoredSession | undefined>;
   save(name: string, session: StoredSession): Promise<void>;
   /** As `save`, for what is lost otherwise: the store is asked even while it's left alone after a failure, and twice. */
   keep(name: string, session: StoredSession): Promise<void>;
@@ -38,8 +40,8 @@ export function sessionStore(store: GuardedStore, sealer: Sealer, { idle, absolu
   };
 
   return {
-    async load(name) {
-      const sealed = await store.get(name);
+    async load(name, call) {
+      const sealed = await store.get(name, call);
       if (sealed === undefined || sealed === null) return undefined;
       if (typeof sealed !== 'string') throw new OAuthError('store_failed', 'An entry of the store is not the text that was written');
       const session = readSession(await opened(sealer, name, sealed));

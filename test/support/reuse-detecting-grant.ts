@@ -9,8 +9,8 @@ export interface IssuedRefreshToken {
   isDelivered: boolean;
   /** Whether the store has had it. */
   isDurable: boolean;
-  /** How often the store refused it. */
-  refusals: number;
+  /** When a write of it began that failed, in milliseconds since the epoch. */
+  refusedAt?: number;
   /** Why it may be lost. */
   misfortune?: string | undefined;
   /** Milliseconds since the epoch; absent while it's the newest. */
@@ -59,7 +59,7 @@ export class ReuseDetectingGrant {
 
   #issue(to: unknown): IssuedRefreshToken {
     const count = this.issued.length + 1;
-    const token = { value: `rt-${count}`, accessToken: `at-${count}`, to, isDelivered: false, isDurable: false, refusals: 0 };
+    const token = { value: `rt-${count}`, accessToken: `at-${count}`, to, isDelivered: false, isDurable: false };
     this.issued.push(token);
     return token;
   }

@@ -1,4 +1,5 @@
 import type { IssuedRefreshToken, ReuseDetectingGrant } from './reuse-detecting-grant.js';
+import type { NetworkFault } from './simulated-network.js';
 import type { VirtualTime } from './virtual-time.js';
 
 /** What is looked at of a session's record. */
@@ -47,12 +48,17 @@ export class RotationChecks {
     }
   }
 
-  /** The store failed to take it, or seemed to. It's asked twice: a single failure is no reason to lose anything, unless it took all the time. */
-  refusedByStore(process: object, { refreshToken }: StoredRecord, tookAllTime: boolean): void {
+  /**
+   * The store is about to be asked to take a record, and fails, or seems to, as `fault` says. It's asked twice within its deadline: a single failure is
+   * no reason to lose anything, unless it took time.
+   */
+  asksStore(process: object, { refreshToken }: StoredRecord, fault: NetworkFault): void {
     if (refreshToken === undefined) return;
     const token = this.#grant.find(refreshToken);
-    token.refusals += 1;
-    if (token.refusals > 1 || tookAllTime) this.mishap(process, 'the store did not take it');
+    const now = this.#time.now();
+    const isSecond = token.refusedAt !== undefined && (fault !== 'none' || now > token.refusedAt);
+    if (isSecond || fault === 'hangs' || fault === 'hangs after') this.mishap(process, 'the store did not take it');
+    if (fault !== 'none') token.refusedAt ??= now;
   }
 
   /** A refresh token is on its way once at a time, and without a grace twice in all unless an answer says what became of it. */

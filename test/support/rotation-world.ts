@@ -71,6 +71,8 @@ export class RotationWorld {
   readonly #entries = new Map<string, string>();
   readonly #processes: SimulatedProcess[] = [];
   readonly #waiting = new Set<{ readonly process: SimulatedProcess }>();
+  /** The last process that was given the lock. */
+  #holder: SimulatedProcess | undefined;
   #calls: NetworkFault[] = [];
   #refreshes: ServerFault[] = [];
   #sessionId = '';
@@ -108,6 +110,11 @@ export class RotationWorld {
   start(index: number): void {
     this.#started += 1;
     this.#processes[index] = new SimulatedProcess(`process ${this.#started}`, (process) => this.#sessionsOf(process));
+  }
+
+  /** Where the process is that last had the lock: most is at stake there. */
+  get holder(): number {
+    return Math.max(0, this.#processes.findIndex((process) => process === this.#holder));
   }
 
   /** Another one with an empty memory takes its place. */
@@ -223,7 +230,7 @@ export class RotationWorld {
       set: async (key, value) => {
         const fault = this.#nextCall();
         const record = JSON.parse(String(value)) as StoredRecord;
-        if (fault !== 'none') this.checks.refusedByStore(process, record, fault === 'hangs' || fault === 'hangs after');
+        this.checks.asksStore(process, record, fault);
         return reach('set', fault, () => {
           const before = this.#entries.get(key);
           this.checks.writes(process, before === undefined ? undefined : JSON.parse(before) as StoredRecord, record);
@@ -243,7 +250,11 @@ export class RotationWorld {
       return this.#network.reach(process, what, { fault, effect });
     };
     return {
-      acquire: async (...parameters) => reach('acquire', async () => this.#lock.acquire(...parameters)),
+      acquire: async (...parameters) => reach('acquire', async () => {
+        const answer = await this.#lock.acquire(...parameters);
+        if ('fence' in answer) this.#holder = process;
+        return answer;
+      }),
       renew: async (...parameters) => reach('renew', async () => this.#lock.renew(...parameters)),
       release: async (...parameters) => reach('release', async () => this.#lock.release(...parameters)),
     };
