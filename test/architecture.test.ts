@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import * as grantkeeper from 'grantkeeper';
 import * as node from 'grantkeeper/node';
+import * as postgres from 'grantkeeper/postgres';
+import * as redis from 'grantkeeper/redis';
 import * as web from 'grantkeeper/web';
 
 const source = fileURLToPath(new URL('../src/', import.meta.url));
@@ -85,6 +87,15 @@ test('the public names', () => {
 
 test.each(Object.entries({ web, node }))('the public names of grantkeeper/%s', (_subpath, names) => {
   expect(Object.keys(names)).toEqual(['createLoginHandlers']);
+});
+
+test('the public names of the locks\' subpaths', () => {
+  expect([Object.keys(redis), Object.keys(postgres)]).toEqual([['redisLock'], ['postgresLock']]);
+});
+
+test('a lock brings nothing of the library but the port, the errors and the validation', () => {
+  const known = (entry: string): string[] => imports.filter(({ from }) => from === entry).map(({ to }) => to).filter((to) => to.endsWith('.ts'));
+  for (const entry of ['redis.ts', 'postgres.ts']) expect([...new Set(known(entry))].sort()).toEqual(['cache/lock.ts', 'errors.ts', 'validation.ts']);
 });
 
 test('the public types', () => {

@@ -1,9 +1,12 @@
-import { beforeEach, describe, expect, test } from 'vitest';
-import { inProcessLock } from '../src/cache/in-process-lock.js';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { inProcessLock, processLock } from '../src/cache/in-process-lock.js';
 import type { Lock } from '../src/cache/lock.js';
 import { ManualClock } from './support/clock.js';
+import { describeLock } from './support/lock-contract.js';
 
 const LEASE = 13_000;
+/** For which the fences of a name are remembered. */
+const MEMORY = 600_000;
 
 let clock: ManualClock;
 let lock: Lock;
@@ -75,16 +78,44 @@ describe('the lock within a process', () => {
     expect(await acquire('bob', 'a')).toEqual({ busy: LEASE });
   });
 
-  test('gives each owner of a name a fence above the last, and above the one that is known, also where nobody had the name meanwhile', async () => {
-    const fences: number[] = [];
-    for (const [owner, fenceAtLeast] of [['ann', 0], ['bob', 0], ['cleo', 7], ['dan', 3], ['eve', 0]] as const) {
-      const answer = await acquire(owner, 'a', fenceAtLeast);
-      if (!('fence' in answer)) throw new Error('it should be free');
-      expect(answer.fence).toBeGreaterThan(fenceAtLeast);
-      fences.push(answer.fence);
-      if (owner === 'bob') clock.advance(LEASE);
-      else await lock.release('a', owner);
+  test('counts the fences of each name by themselves, one after the other, though nobody had the name meanwhile', async () => {
+    const fences: unknown[] = [];
+    for (const [owner, name, fenceAtLeast] of [['ann', 'a', 0], ['bob', 'b', 0], ['cleo', 'a', 0], ['dan', 'a', 7], ['eve', 'a', 3], ['finn', 'b', 0]] as const) {
+      fences.push(await acquire(owner, name, fenceAtLeast));
+      if (owner === 'cleo') clock.advance(LEASE);
+      else await lock.release(name, owner);
+      clock.advance(MEMORY / 6);
     }
-    expect(fences).toEqual([...new Set(fences)].sort((a, b) => a - b));
+    expect(fences).toEqual([1, 1, 2, 8, 9, 2].map((fence) => ({ fence })));
+  });
+
+  test('forgets a name ten minutes after its lease, and goes on from the fence that is known', async () => {
+    await acquire('ann', 'a', 4);
+    clock.advance(LEASE + MEMORY - 1);
+    expect(await acquire('bob')).toEqual({ fence: 6 });
+    await lock.release('a', 'bob');
+    clock.advance(MEMORY - 1);
+    expect(await acquire('cleo')).toEqual({ fence: 7 });
+    clock.advance(LEASE + MEMORY);
+    expect(await acquire('dan', 'a', 1)).toEqual({ fence: 2 });
+  });
+
+  test('holds no more names than twice those of ten minutes, and sets no timer', async () => {
+    const timers = [vi.spyOn(globalThis, 'setTimeout'), vi.spyOn(globalThis, 'setInterval')];
+    const writing = vi.spyOn(Map.prototype, 'set');
+    let most = 0;
+    for (let minutes = 0; minutes < 100; minutes += 1) {
+      for (let count = 0; count < 20; count += 1) {
+        await acquire('ann', `${minutes}-${count}`);
+        await lock.release(`${minutes}-${count}`, 'ann');
+      }
+      most = Math.max(most, (writing.mock.contexts.at(-1) as Map<string, unknown>).size);
+      clock.advance(60_000);
+    }
+    vi.restoreAllMocks();
+    expect(most).toBeLessThanOrEqual(2 * 20 * (MEMORY / 60_000 + 1));
+    for (const timer of timers) expect(timer).not.toHaveBeenCalled();
   });
 });
+
+describeLock('the lock within a process keeps what every lock promises', () => [processLock, processLock]);

@@ -25,7 +25,7 @@ afterAll(() => {
 });
 
 test('the tarball holds what users need and nothing else', () => {
-  const entries = ['index', 'node', 'web'].flatMap((entry) => [`dist/${entry}.d.ts`, `dist/${entry}.js`, `dist/${entry}.js.map`]);
+  const entries = ['index', 'node', 'postgres', 'redis', 'web'].flatMap((entry) => [`dist/${entry}.d.ts`, `dist/${entry}.js`, `dist/${entry}.js.map`]);
   // What the entries share, in code and in types, has names with a hash.
   const shared = /^dist\/[\w-]+-[\w-]{8}\.(js|js\.map|d\.ts)$/;
   expect(packed.filter((path) => !shared.test(path)).sort()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', ...entries, 'package.json'].sort());
@@ -61,6 +61,14 @@ test.each(['web', 'node'])('grantkeeper/%s throws the same class', (subpath) => 
     import { createLoginHandlers } from 'grantkeeper/${subpath}';
     try { createLoginHandlers(undefined, {}); } catch (error) { console.log(error.code, error instanceof OAuthError); }`);
   expect(run('node', `${subpath}.mjs`).trim()).toBe('invalid_configuration true');
+});
+
+test.each([['redis', 'redisLock'], ['postgres', 'postgresLock']])('grantkeeper/%s throws the same class, and brings nothing but %s', (subpath, lock) => {
+  writeFileSync(join(folder, `${subpath}.mjs`), `
+    import { OAuthError } from 'grantkeeper';
+    import * as names from 'grantkeeper/${subpath}';
+    try { names.${lock}({}); } catch (error) { console.log(error.code, error instanceof OAuthError, Object.keys(names).join()); }`);
+  expect(run('node', `${subpath}.mjs`).trim()).toBe(`invalid_configuration true ${lock}`);
 });
 
 test('importing it loads no undici', () => {

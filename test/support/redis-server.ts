@@ -31,12 +31,15 @@ export class RedisServer {
   readonly port: number;
   readonly url: string;
   readonly #directory: string;
+  readonly #settings: Readonly<Record<string, string | number>>;
   #process: ChildProcess | undefined;
 
-  constructor(port: number, directory: string) {
+  /** @param settings beside those of every server here, by their names in redis.conf */
+  constructor(port: number, directory: string, settings: Readonly<Record<string, string | number>> = {}) {
     this.port = port;
     this.url = `redis://${LOOPBACK}:${port}`;
     this.#directory = directory;
+    this.#settings = settings;
   }
 
   get pid(): number | undefined {
@@ -46,7 +49,7 @@ export class RedisServer {
   /** On the same port, and empty. */
   async restart(): Promise<void> {
     await this.kill();
-    const settings = { port: this.port, bind: LOOPBACK, dir: this.#directory, save: '', appendonly: 'no' };
+    const settings = { port: this.port, bind: LOOPBACK, dir: this.#directory, save: '', appendonly: 'no', ...this.#settings };
     const child = spawn('redis-server', Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]), { stdio: 'ignore' });
     this.#process = child;
     process.once('exit', this.#killNow);
@@ -100,19 +103,32 @@ function processState(pid = 0): string {
 }
 
 async function ping(port: number): Promise<void> {
+  const answer = await ask(port, 'PING');
+  if (!answer.startsWith('+PONG')) throw new Error(`PING was answered ${answer}`);
+}
+
+async function ask(port: number, command: string): Promise<string> {
   const socket = connect(port, LOOPBACK);
   try {
-    socket.setTimeout(500, () => socket.destroy(new Error('no answer to PING')));
-    socket.write('PING\r\n');
+    socket.setTimeout(500, () => socket.destroy(new Error(`no answer to ${command}`)));
+    socket.write(`${command}\r\n`);
     const [answer] = await once(socket, 'data') as [Buffer];
-    if (!answer.toString().startsWith('+PONG')) throw new Error(`PING was answered ${answer.toString()}`);
+    return answer.toString();
   } finally {
     socket.destroy();
   }
 }
 
-export async function startRedis(): Promise<RedisServer> {
-  const redis = new RedisServer(await freePort(), await mkdtemp(join(tmpdir(), 'redis-')));
+/** A cluster of one server: its clients find their way by slots all the same. */
+export async function startRedisCluster(): Promise<RedisServer> {
+  const cluster = await startRedis({ 'cluster-enabled': 'yes', 'cluster-port': await freePort(), 'cluster-announce-ip': LOOPBACK });
+  await ask(cluster.port, 'CLUSTER ADDSLOTSRANGE 0 16383');
+  await eventually(async () => (await ask(cluster.port, 'CLUSTER INFO')).includes('cluster_state:ok'));
+  return cluster;
+}
+
+export async function startRedis(settings: Readonly<Record<string, string | number>> = {}): Promise<RedisServer> {
+  const redis = new RedisServer(await freePort(), await mkdtemp(join(tmpdir(), 'redis-')), settings);
   try {
     await redis.restart();
   } catch (error) {
