@@ -4,6 +4,13 @@ import { OAuthError } from './errors.js';
 /** The longest delay that a timer of Node takes; a longer one would fire at once. */
 const longestDelay = 2 ** 31 - 1;
 
+/**
+ * A timer that fires so late, in milliseconds, tells that the process slept or was blocked. Its timers run before it reads what has arrived meanwhile, which may
+ * be the answer; so it's given this time to read.
+ */
+const noticeablyLate = 50;
+const timeToReadUp = 50;
+
 /** A limit in time for one piece of work. `signal` aborts with an `OAuthError` of code `timeout`. */
 export interface Deadline {
   readonly signal: AbortSignal;
@@ -20,8 +27,14 @@ export interface Deadline {
 export function deadlineIn(milliseconds: number, message: string): Deadline {
   const controller = new AbortController();
   const ends = performance.now() + milliseconds;
-  const timer = setTimeout(() => {
-    controller.abort(new OAuthError('timeout', message, { retryable: true }));
+  const abort = (): void => { controller.abort(new OAuthError('timeout', message, { retryable: true })); };
+  let timer = setTimeout(() => {
+    if (performance.now() - ends < noticeablyLate) {
+      abort();
+      return;
+    }
+    timer = setTimeout(abort, timeToReadUp);
+    timer.unref();
   }, Math.min(milliseconds, longestDelay));
   timer.unref();
   return {

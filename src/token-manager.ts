@@ -6,6 +6,7 @@ import type { KeyvLike } from './cache/keyv-like.js';
 import { machineTokenStore, noStore } from './cache/machine-token-store.js';
 import { memoryStore } from './cache/memory-store.js';
 import { createSealer, unsealed, type Sealer } from './cache/sealing.js';
+import { sharedGrant } from './cache/shared-grant.js';
 import { createStoreReport, type StoreReport } from './cache/store-report.js';
 import { throwingStore } from './cache/throwing-store.js';
 import { createTokenCache } from './cache/token-cache.js';
@@ -23,9 +24,8 @@ import { createTransactions } from './login/transaction.js';
 import { createRetryBudget } from './retry/retry-budget.js';
 import { authenticationIdentity, chooseAuthentication } from './server/client-authentication/choose.js';
 import { createDiscovery, issuerIdentifiers } from './server/discovery.js';
-import type { AuthorizationServerMetadata } from './server/metadata.js';
 import { createAuthorizationServer } from './server/openid-client.js';
-import { createExclusive } from './sessions/exclusive.js';
+import { createExclusive } from './cache/exclusive.js';
 import type { Session } from './sessions/session.js';
 import { sessionStore, type SessionStore } from './sessions/session-store.js';
 import { createSessions } from './sessions/sessions.js';
@@ -34,8 +34,6 @@ import type { TokenRequest } from './tokens/token-request.js';
 import type { TokenSource } from './tokens/token-source.js';
 import { tokenManagerSettings, type TokenManagerOptions, type TokenManagerSettings } from './token-manager-options.js';
 
-/** Milliseconds for one call of the lock. */
-const lockTimeout = 1_000;
 /** Milliseconds by which a lease outlasts the token request: for what is read and written around it. */
 const leaseMargin = 3_000;
 
@@ -84,25 +82,18 @@ export function createTokenManager(options: TokenManagerOptions): TokenManager {
   const events = createEvents();
   const transport = { dispatcher, detached: true };
   let closed = false;
-  const discovered = 'server' in authority
+  const metadata = 'server' in authority
     ? async () => Promise.resolve(authority.server)
     : createDiscovery({ issuer: authority.issuer, transport, timeout, clock, allowInsecureRequests });
-  const refuseIfClosed = (): void => {
+  const assertOpen = (): void => {
     if (closed) throw new OAuthError('invalid_configuration', 'The token manager is closed: it sends no further token request');
   };
-  // Every request begins here, so this is where none does any more.
-  const metadata = async (signal: AbortSignal): Promise<AuthorizationServerMetadata> => {
-    refuseIfClosed();
-    const found = await discovered(signal);
-    refuseIfClosed();
-    return found;
-  };
-  const server = createAuthorizationServer({ clientId, metadata, metadataForEnding: discovered, timeout, authentication: chooseAuthentication(settings), transport, clock, allowInsecureRequests });
+  const server = createAuthorizationServer({ clientId, metadata, assertOpen, timeout, authentication: chooseAuthentication(settings), transport, clock, allowInsecureRequests });
   const serverName = 'server' in authority ? authority.server.issuer ?? authority.server.token_endpoint : issuerIdentifiers(authority.issuer)[0];
   const budget = createRetryBudget(clock);
   const cache = createTokenCache(maxEntries, { clock, events, policy: settings.refreshPolicy, maxRetryAfter: retry.maxRetryAfter });
   const stores = createStores(settings, events);
-  const exclusive = createExclusive({ lock: settings.lock ?? processLock, guard: createGuard('The lock', { timeout: lockTimeout, clock }), leaseMs: timeout + leaseMargin });
+  const exclusive = createExclusive({ lock: settings.lock ?? processLock, guard: createGuard('The lock', { timeout: settings.storeTimeout, clock }), leaseMs: timeout + leaseMargin });
   const shared = { server, serverName, clock, events, timeout, retry, budget, exclusive, report: stores.report };
   const sessions = createSessions({
     ...shared,
@@ -125,10 +116,13 @@ export function createTokenManager(options: TokenManagerOptions): TokenManager {
   return Object.freeze<TokenManager>({
     clientCredentials(request = {}) {
       const canonical = canonicalTokenRequest('clientCredentials', request);
+      const key = cacheKey({ server: serverName, clientId, clientAuthentication: authenticationIdentity(settings), grant: 'client_credentials', request: canonical });
+      const grant = clientCredentialsGrant(canonical, { ...shared, assumedLifetime: settings.assumedLifetime.machine, isClosed: () => closed });
       return cache.source({
-        key: cacheKey({ server: serverName, clientId, clientAuthentication: authenticationIdentity(settings), grant: 'client_credentials', request: canonical }),
-        store: stores.machineTokens,
-        grant: clientCredentialsGrant(canonical, { ...shared, assumedLifetime: settings.assumedLifetime.machine, isClosed: () => closed }),
+        key,
+        find: async () => stores.machineTokens.get(key),
+        // Without a store and a lock of many processes there is nobody to share with.
+        grant: sharedGrant(key, grant, { ...shared, store: stores.machineTokens, exclusive: settings.store === undefined || settings.lock === undefined ? undefined : exclusive }),
       });
     },
     startLogin: async (options) => waitFor(startLogin(options, login)),

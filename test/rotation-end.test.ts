@@ -207,7 +207,7 @@ describe('an end that is nobody\'s wish', () => {
     server.graceMs = HOUR;
     expect(await failureOf(client.session.getToken())).toMatchObject({ code: 'server_unreachable' });
     client.clock.advance(60_000);
-    store.failsNext('set', 'set');
+    store.failsNext('set', 'set', 'set');
     expect(await failureOf(client.session.getToken())).toMatchObject({ code: 'store_failed' });
     expect(client.events['session-ended']).toEqual([]);
     client.clock.advance(60_000);

@@ -3,12 +3,13 @@ import type { Lock } from 'grantkeeper';
 import { createGuard } from '../src/cache/guard.js';
 import { inProcessLock } from '../src/cache/in-process-lock.js';
 import { systemClock } from '../src/clock.js';
-import { createExclusive, type Exclusive } from '../src/sessions/exclusive.js';
+import { createExclusive, type Exclusive } from '../src/cache/exclusive.js';
 import { startAuthorizationServer, type AuthorizationServer } from './support/authorization-server.js';
 import { ManualClock } from './support/clock.js';
 import { deferred } from './support/deferred.js';
 import { eventually } from './support/eventually.js';
 import { failureOf } from './support/failure.js';
+import type { MachineClient } from './support/machine-client.js';
 import { MapStore } from './support/map-store.js';
 import { rejection } from './support/token-server.js';
 import { signIn, webClient } from './support/web-client.js';
@@ -169,21 +170,23 @@ test('R3 managers that were given no common lock: who is refused adopts what the
   expect(loser.events['session-ended']).toEqual([]);
 });
 
-test('R3 what was written under the same fence is adopted as well: locks that know nothing of each other may give it twice', async () => {
+test('fences that are given twice, by locks that know nothing of each other, don\'t make two processes write one entry', async () => {
   const store = new MapStore();
-  const client = webClient(server, { store, encryptionKeys: false });
-  const { session } = await signIn(client);
-  client.clock.advance(HOUR);
+  const clock = new ManualClock();
+  const client = (): MachineClient => webClient(server, { store, encryptionKeys: false, clock, lock: inProcessLock(systemClock) });
+  const [one, other] = [client(), client()];
+  const { session } = await signIn(one);
+  clock.advance(HOUR);
   const hold = server.hold();
   const refused = session.getToken();
   await hold.arrived;
-  const [key = '', text] = [...store.entries].find(([name]) => name.startsWith('grantkeeper:session:')) ?? [];
-  const record = JSON.parse(String(text)) as StoredRecord & { tokens: Record<string, object> };
-  const token = { ...record.tokens[''], value: 'at-of-the-other', expiresAt: client.clock.now() + HOUR, obtainedAt: client.clock.now() };
-  store.entries.set(key, JSON.stringify({ ...record, refreshToken: 'rt-of-the-other', attempt: undefined, tokens: { '': token } }));
+  const theirs = await other.tokens.session(session.id).getToken();
   hold.release(rejection('invalid_grant'));
-  expect((await refused).value).toBe('at-of-the-other');
-  expect(client.events['session-ended']).toEqual([]);
+  expect((await refused).value).toBe(theirs.value);
+  expect(one.events['session-ended']).toEqual([]);
+  clock.advance(HOUR);
+  await session.getToken();
+  expect(server.reuses).toBe(0);
 });
 
 describe('one thing at a time', () => {

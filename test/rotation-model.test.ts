@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { OAuthError } from 'grantkeeper';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { RotationWorld, serverFaults, TOKEN_LIFETIME, type Trouble } from './support/rotation-world.js';
-import { networkFaults } from './support/simulated-network.js';
+import { lateFaults, networkFaults } from './support/simulated-network.js';
 
 /*
  * Three processes share a store, a lock and a grant whose server rotates the refresh token at every use, and kills the grant when one comes back after
@@ -10,7 +10,7 @@ import { networkFaults } from './support/simulated-network.js';
  * wrong with any of these calls:
  *
  * - a refresh token is on its way once at a time, and twice in all where no answer says what became of it and no grace is left;
- * - fences only grow, each is written under by one process, and nothing is written over the end of a session;
+ * - each fence is written under by one process, and nothing is written over the end of a session;
  * - nobody sees an access token before the refresh token that came with it is kept, unless the store or the lock failed, or somebody signed out;
  * - whoever asks is answered, and after `end()` by `reauthorization_required` only.
  *
@@ -56,7 +56,7 @@ function tape<T>(faults: readonly T[], often: number, maxLength: number): fc.Arb
   return fc.array(fault, { maxLength, size: 'max' });
 }
 
-const trouble: fc.Arbitrary<Trouble> = fc.record({ calls: tape(networkFaults, 1, 120), refreshes: tape(serverFaults, 4, 12) });
+const trouble: fc.Arbitrary<Trouble> = fc.record({ calls: tape([...networkFaults, ...lateFaults], 1, 120), refreshes: tape(serverFaults, 4, 12) });
 
 beforeEach(() => {
   // Pauses are a random part of what they may be: the seed has to say everything.

@@ -1,4 +1,6 @@
 import { clientSecretPost, createFetch, type AccessToken, type Session, type UnauthenticatedRequest } from 'grantkeeper';
+import { inProcessLock } from '../src/cache/in-process-lock.js';
+import { systemClock } from '../src/clock.js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { hang, lose, reset, type Answer } from './support/answers.js';
 import { startApi } from './support/api-server.js';
@@ -217,17 +219,15 @@ describe('R3 invalid_grant', () => {
 
   test('R3 while another process has written: its result is adopted', async () => {
     const store = new MapStore();
-    const { session, first, clock } = await atExpiry({ store, encryptionKeys: false });
+    const { session, clock } = await atExpiry({ store, encryptionKeys: false });
     const hold = server.hold();
     const refreshed = session.getToken();
     await hold.arrived;
-    // What a process without this one's lock has got and written meanwhile.
-    const [name = '', text] = [...store.entries].find(([, value]) => String(value).includes(first.value)) ?? [];
-    const record = JSON.parse(String(text)) as { fence: number; refreshToken: string; tokens: Record<string, { value: string; expiresAt: number; obtainedAt: number }> };
-    const token = { ...record.tokens[''], value: 'at-of-the-other', expiresAt: clock.now() + HOUR, obtainedAt: clock.now() };
-    store.entries.set(name, JSON.stringify({ ...record, fence: record.fence + 1, refreshToken: 'rt-of-the-other', attempt: undefined, tokens: { '': token } }));
+    // One that doesn't share this one's lock.
+    const other = webClient(server, { store, encryptionKeys: false, clock, lock: inProcessLock(systemClock) });
+    const theirs = await other.tokens.session(session.id).getToken();
     hold.release({ status: 400, json: { error: 'invalid_grant' } });
-    expect((await refreshed).value).toBe('at-of-the-other');
+    expect((await refreshed).value).toBe(theirs.value);
   });
 });
 

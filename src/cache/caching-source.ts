@@ -7,7 +7,6 @@ import type { GetTokenOptions } from '../tokens/token-source.js';
 import { FailureMemory } from './failure-memory.js';
 import { HeldToken, type HoldingContext } from './held-token.js';
 import { Pause } from './pause.js';
-import type { TokenStore } from './token-store.js';
 
 /** What all sources of one token manager share. */
 export interface CachingContext extends HoldingContext {
@@ -17,8 +16,8 @@ export interface CachingContext extends HoldingContext {
 /** What one source's token is, and where it comes from. */
 export interface SourceRequest {
   readonly key: string;
-  /** Asked before the grant is, and told what that gave. */
-  readonly store: TokenStore;
+  /** What another process, or this one earlier, has left. */
+  readonly find: () => Promise<StoredToken | undefined>;
   readonly grant: Grant;
 }
 
@@ -34,14 +33,14 @@ interface Flight {
  * One token, kept fresh. Invariants:
  *
  * - At most one flight at a time. All who wait share its token or its failure; who comes after it starts afresh, unless the failure is remembered.
- * - A flight belongs to nobody: no caller's abort ends it. The grant and the store have deadlines of their own.
+ * - A flight belongs to nobody: no caller's abort ends it. What it asks has deadlines of its own.
  * - The token in memory is replaced by a newer one only, and never served once it has expired.
  * - A caller who was refused a token never gets that token back from a flight, unless the server issues it again or the pause
  *   after repeated refusals lasts.
  * - A failure in the background reaches nobody but the listeners.
  * - Where the grant itself has ended (`reauthorization_required`) its token is served no more, however long it's good.
  *
- * Order within a flight: store, grant, memory, store. A lock of many processes is the grant's.
+ * Order within a flight: what others have left, the grant, memory. What many processes share is the grant's business.
  */
 export class CachingSource {
   #held: HeldToken | undefined;
@@ -66,9 +65,18 @@ export class CachingSource {
     this.#noteRefusal(rejected);
     const held = this.#held;
     const due = held?.due;
-    if (held === undefined || held.refused || due === 'must refresh') return waitFor(this.#renewed(rejected), signal);
-    if (due === 'may refresh' && this.#mayDepartUnasked) this.#depart(undefined);
+    if (held === undefined || held.refused || due === 'must refresh') {
+      const token = await waitFor(this.#renewed(rejected), signal);
+      // What was found in the store may be due already, and the next call may come to another process, which would have to wait for it.
+      this.#renewAhead();
+      return token;
+    }
+    this.#renewAhead();
     return held.token;
+  }
+
+  #renewAhead(): void {
+    if (this.#held?.due === 'may refresh' && this.#mayDepartUnasked) this.#depart(undefined);
   }
 
   get #isWithoutToken(): boolean {
@@ -136,9 +144,10 @@ export class CachingSource {
       isUsable: (stored) => isUsable(found(stored), replaced, rejected),
     };
     try {
-      // What another process, or this one earlier, has put into the store.
-      const stored = await this.#request.store.get(this.#request.key);
+      const stored = await this.#request.find();
       if (stored !== undefined && call.isNewer(stored)) return this.#hold(found(stored));
+      // Good for little longer, but better than a failure.
+      if (before === undefined && stored !== undefined && call.isUsable(stored)) this.#held = found(stored);
       return await this.#acquired(replaced, call);
     } catch (thrown) {
       this.#noteFailure(thrown as OAuthError, flight.isAwaited, before ?? rejected);
@@ -147,8 +156,7 @@ export class CachingSource {
   }
 
   async #acquired(replaced: HeldToken | undefined, call: GrantCall): Promise<AccessToken> {
-    const { grant, key, store } = this.#request;
-    const granted = await grant(call);
+    const granted = await this.#request.grant(call);
     const issued = new HeldToken(granted, replaced, this.#context);
     if (granted.lifetime <= 0) {
       // It serves those who wait for it; keeping it would make every call a flight ahead of its expiry.
@@ -156,9 +164,7 @@ export class CachingSource {
       this.#backgroundPause.begin(this.#context.clock);
       return issued.token;
     }
-    this.#hold(issued);
-    if (issued.remaining > 0) await store.set(key, issued.toStore(), issued.remaining);
-    return issued.token;
+    return this.#hold(issued);
   }
 
   #hold(next: HeldToken): AccessToken {

@@ -23,7 +23,6 @@ export class HeldToken implements TokenObserver {
   refused = false;
   /** How many tokens in a row were fetched because the one before was refused without ever having been accepted, this one included. */
   readonly replacements: number;
-  readonly #renewable: boolean;
   readonly #policy: RefreshPolicy;
   readonly #obtained: Moment;
   readonly #context: HoldingContext;
@@ -35,7 +34,6 @@ export class HeldToken implements TokenObserver {
     const { lifetime, obtained, renewable } = granted;
     this.token = new IssuedToken(granted, this);
     this.lifetime = lifetime;
-    this.#renewable = renewable;
     this.#policy = renewable ? context.policy : toTheLast;
     this.replacements = replaced === undefined ? 0 : replaced.#accepted ? 1 : replaced.replacements + 1;
     this.#obtained = obtained;
@@ -44,10 +42,6 @@ export class HeldToken implements TokenObserver {
 
   static fromStore(stored: StoredToken, replaced: HeldToken | undefined, context: HoldingContext): HeldToken {
     return new HeldToken(fromStored(stored, context.clock), replaced, context);
-  }
-
-  toStore(): StoredToken {
-    return { token: this.token, lifetime: this.lifetime, obtainedAt: this.#obtained.now, renewable: this.#renewable };
   }
 
   get mustRefresh(): boolean {

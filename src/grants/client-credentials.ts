@@ -1,5 +1,5 @@
 import { elapsedSince, momentOf, type Clock } from '../clock.js';
-import { deadlineIn, orAbort, type Deadline } from '../deadline.js';
+import { orAbort, type Deadline } from '../deadline.js';
 import { OAuthError } from '../errors.js';
 import type { Events } from '../events.js';
 import { withRetries } from '../retry/with-retries.js';
@@ -7,15 +7,11 @@ import type { RetryBudget } from '../retry/retry-budget.js';
 import type { RetryPolicy } from '../retry/retry-options.js';
 import type { AuthorizationServer, TokenResponse } from '../server/authorization-server.js';
 import type { CanonicalTokenRequest } from '../tokens/token-request.js';
-import { fromResponse } from './granted-token.js';
-import type { Grant, GrantCall } from './grant.js';
+import { fromResponse, type GrantedToken } from './granted-token.js';
+import type { GrantCall } from './grant.js';
 
 export interface ClientCredentialsContext {
   readonly server: AuthorizationServer;
-  /** The authorization server's name, for messages. */
-  readonly serverName: string;
-  /** Milliseconds for one token, discovery and retries included; a store has deadlines of its own. */
-  readonly timeout: number;
   /** Milliseconds that a token lives whose server named no lifetime. */
   readonly assumedLifetime: number;
   readonly retry: RetryPolicy;
@@ -26,22 +22,17 @@ export interface ClientCredentialsContext {
 }
 
 /** The client credentials grant (RFC 6749 section 4.4). Asking twice costs nothing but a token, so failures that may pass are repeated. */
-export function clientCredentialsGrant(request: CanonicalTokenRequest, context: ClientCredentialsContext): Grant {
-  const { serverName, timeout, assumedLifetime, clock, events } = context;
+export function clientCredentialsGrant(request: CanonicalTokenRequest, context: ClientCredentialsContext): (call: GrantCall, deadline: Deadline) => Promise<GrantedToken> {
+  const { assumedLifetime, clock, events } = context;
   const { scope } = request;
-  return async (call) => {
+  return async (call, deadline) => {
     const began = momentOf(clock);
-    const deadline = deadlineIn(timeout, `No token from ${serverName} within ${timeout} ms (option \`timeout\`)`);
-    try {
-      const response = await orAbort(requested(request, call, deadline, context), deadline.signal);
-      const granted = fromResponse(response, { scope: scope.length === 0 ? undefined : scope.join(' '), lifetime: assumedLifetime });
-      const { expiresAt, lifetime } = granted;
-      events.emit('acquired', { grant: 'client_credentials', ...(expiresAt !== undefined && { expiresAt }), durationMs: elapsedSince(began, clock) });
-      if (call.isRenewal && lifetime > 0) events.emit('refreshed', {});
-      return granted;
-    } finally {
-      deadline.clear();
-    }
+    const response = await orAbort(requested(request, call, deadline, context), deadline.signal);
+    const granted = fromResponse(response, { scope: scope.length === 0 ? undefined : scope.join(' '), lifetime: assumedLifetime });
+    const { expiresAt, lifetime } = granted;
+    events.emit('acquired', { grant: 'client_credentials', ...(expiresAt !== undefined && { expiresAt }), durationMs: elapsedSince(began, clock) });
+    if (call.isRenewal && lifetime > 0) events.emit('refreshed', {});
+    return granted;
   };
 }
 

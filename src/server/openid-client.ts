@@ -12,10 +12,9 @@ import { receivedTokens } from './received-tokens.js';
 import { requestTokens, unwrapped } from './token-request.js';
 
 export interface AuthorizationServerOptions extends Omit<ConnectedClient, 'metadata' | 'authentication'> {
-  /** Rejects once nothing new is to be begun. */
   readonly metadata: (signal: AbortSignal) => Promise<AuthorizationServerMetadata>;
-  /** The same for what only ends what was begun. */
-  readonly metadataForEnding: (signal: AbortSignal) => Promise<AuthorizationServerMetadata>;
+  /** Throws once nothing new is to be begun; what only ends what was begun goes on. */
+  readonly assertOpen: () => void;
   /** Milliseconds for one request of the library's own. */
   readonly timeout: number;
   readonly authentication: AuthenticationChoice;
@@ -26,12 +25,19 @@ export interface AuthorizationServerOptions extends Omit<ConnectedClient, 'metad
  * buffered, capped, read and judged here, so that nothing that is wrong with it can hide a refresh token that came with it.
  */
 export function createAuthorizationServer(options: AuthorizationServerOptions): AuthorizationServer {
-  const { clientId, transport, clock, timeout, allowInsecureRequests } = options;
+  const { clientId, transport, clock, timeout, allowInsecureRequests, assertOpen } = options;
   const jwks = new Jwks({ transport, clock, timeout });
 
-  const connect = async (signal: AbortSignal, metadataOf = options.metadata): Promise<ConnectedClient> => {
-    const metadata = await metadataOf(signal);
+  const connectToEnd = async (signal: AbortSignal): Promise<ConnectedClient> => {
+    const metadata = await options.metadata(signal);
     return { ...options, metadata, authentication: options.authentication(metadata) };
+  };
+
+  const connect = async (signal: AbortSignal): Promise<ConnectedClient> => {
+    assertOpen();
+    const client = await connectToEnd(signal);
+    assertOpen();
+    return client;
   };
 
   const tokensBy = async (client: ConnectedClient, grantType: string, parameters: URLSearchParams, secrets: readonly string[], signal: AbortSignal): Promise<ReceivedTokens> => {
@@ -51,7 +57,7 @@ export function createAuthorizationServer(options: AuthorizationServerOptions): 
       return buildAuthorizationUrl(configurationOf(client), parameters);
     }),
     callbackIssuer: async (signal) => guarded(async () => {
-      const { issuer, authorization_response_iss_parameter_supported: isPromised } = await options.metadata(signal);
+      const { metadata: { issuer, authorization_response_iss_parameter_supported: isPromised } } = await connect(signal);
       return { issuer, isPromised: isPromised === true };
     }),
     authorizationCode: async ({ code, codeVerifier, redirectUri, resource }, signal) => guarded(async () => {
@@ -64,18 +70,20 @@ export function createAuthorizationServer(options: AuthorizationServerOptions): 
       // What can go wrong with the proof goes wrong now, while nothing is at stake.
       await authenticated(client.authentication, { clientId, parameters: new URLSearchParams(), headers: new Headers(), signal });
       return async (refreshToken, request, sending) => guarded(async () => {
+        // The lock may have been waited for meanwhile.
+        assertOpen();
         const parameters = grantParameters(request);
         parameters.set('refresh_token', refreshToken);
         return tokensBy(client, 'refresh_token', parameters, [refreshToken, ...secretParameters(request)], sending);
       });
     }),
     revoke: async (token, kind, signal) => guarded(async () => {
-      const client = await connect(signal, options.metadataForEnding);
+      const client = await connectToEnd(signal);
       if (endpointOf(client.metadata, 'revocation_endpoint', allowInsecureRequests) === undefined) return;
       await tokenRevocation(configurationOf(client, { signal }), token, { token_type_hint: kind });
     }),
     endSessionUrl: async (parameters, signal) => guarded(async () => {
-      const client = await connect(signal, options.metadataForEnding);
+      const client = await connectToEnd(signal);
       if (endpointOf(client.metadata, 'end_session_endpoint', allowInsecureRequests) === undefined) return undefined;
       return buildEndSessionUrl(configurationOf(client), parameters);
     }),

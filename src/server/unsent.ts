@@ -7,8 +7,8 @@ export function markUnsent(failure: OAuthError): void {
   unsent.add(failure);
 }
 
-/** Codes of failures before a request has left: name look-up, connection, TLS. */
-const beforeSending = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|UND_ERR_CONNECT_TIMEOUT|CERT_\w+|ERR_TLS_\w+|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+)$/;
+/** Codes of failures before a request has left: name look-up, a socket to be had, connection, TLS. */
+const beforeSending = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|EADDRNOTAVAIL|EMFILE|ENFILE|EACCES|EPERM|UND_ERR_CONNECT_TIMEOUT|CERT_\w+|ERR_TLS_\w+|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+)$/;
 
 /** Whether the authorization server has certainly seen nothing of the request. */
 export function isUnsent(failure: OAuthError): boolean {

@@ -1,8 +1,9 @@
+import type { Exclusive, Lease, Wanted } from '../cache/exclusive.js';
 import type { GuardedCall } from '../cache/guard.js';
 import type { Clock } from '../clock.js';
 import { OAuthError } from '../errors.js';
-import type { Exclusive, Lease, Wanted } from './exclusive.js';
-import type { SessionRecord, StoredSession } from './session-record.js';
+import { SessionEntries } from './session-entries.js';
+import { isEnded, isFinal, openUnder, type SessionRecord, type StoredSession } from './session-record.js';
 import type { SessionStore } from './session-store.js';
 
 export interface LockedRecordContext {
@@ -20,18 +21,22 @@ const mostTurns = 3;
 const longestWrite = 2_000;
 
 /**
- * A session's record in the store, and the lock that whoever writes it must hold. Each record bears the fence of the lock under which it was written,
- * and none is written under a fence that isn't above that of the record that was read. What store and lock do wrong is told to the listeners as well.
+ * A session's record in the store, and the lock that whoever changes it must hold. Each record bears the fence of the lock under which it was written,
+ * and none is written under a fence that isn't above all that was found. What store and lock do wrong is told to the listeners as well.
  */
 export class LockedRecord {
   readonly name: string;
   readonly #context: LockedRecordContext;
+  readonly #entries: SessionEntries;
   /** The highest that was seen. */
   #fence = 0;
+  /** Slots that nobody needs once a record of ours is there. */
+  #outvoted: readonly number[] = [];
 
   constructor(name: string, context: LockedRecordContext) {
     this.name = name;
     this.#context = context;
+    this.#entries = new SessionEntries(name, context.store);
   }
 
   /** Whether something of it is under way in this process. */
@@ -39,17 +44,24 @@ export class LockedRecord {
     return this.#context.exclusive.isBusy(this.name);
   }
 
+  /** What readers see. An end that is not final is to be looked at under the lock. */
   async load(call?: GuardedCall): Promise<StoredSession | undefined> {
-    const stored = await this.#reported('get', this.#context.store.load(this.name, call));
-    if (stored !== undefined) this.#fence = Math.max(this.#fence, stored.fence);
+    const stored = await this.#reported('get', this.#entries.head(call));
+    this.#see(stored);
     return stored;
   }
 
+  /** What somebody else may have written while one waits for the lock; undefined where nothing can be said. */
+  async glance(): Promise<SessionRecord | undefined> {
+    const stored = await this.#entries.glance().catch(() => undefined);
+    return stored === undefined || isEnded(stored) ? undefined : stored;
+  }
+
   /** Work that finds itself superseded begins anew, under a new lock. */
-  async withLock<T>(work: (lease: Lease) => Promise<T>): Promise<T> {
+  async withLock<T>(work: (lease: Lease) => Promise<T>, meanwhile?: () => Promise<T | undefined>): Promise<T> {
     for (let turn = 1; turn <= mostTurns; turn += 1) {
       try {
-        return await this.#reported('lock', this.#context.exclusive.run(this.#wanted, work));
+        return await this.#reported('lock', this.#context.exclusive.run(this.#wanted, work, meanwhile));
       } catch (thrown) {
         if (!(thrown instanceof Superseded)) throw thrown;
       }
@@ -63,12 +75,24 @@ export class LockedRecord {
   }
 
   /**
-   * By who has read the record under this lock.
-   * @throws Superseded if it was written under a later one
+   * The newest record, by the new owner of the lock, who takes over from here.
+   * @throws Superseded if something was written under its fence or a later one
    */
-  claim({ fence }: Lease): void {
-    if (this.#fence >= fence) throw new Superseded();
-    this.#fence = fence;
+  async claim(lease: Lease): Promise<StoredSession | undefined> {
+    const { newest, highestFence, isHidden, outvoted } = await this.#reported('get', this.#entries.find(lease.fence));
+    this.#fence = Math.max(this.#fence, highestFence);
+    if (highestFence >= lease.fence) throw new Superseded();
+    this.#fence = lease.fence;
+    if (newest !== undefined && isHidden) await this.#show(newest, outvoted);
+    this.#outvoted = newest === undefined || isFinal(newest) ? [] : [...outvoted, newest.fence, ...openUnder(newest)];
+    return newest;
+  }
+
+  /** The newest record, read once more by who holds the lock. */
+  async reread(lease: Lease): Promise<StoredSession | undefined> {
+    const { newest } = await this.#reported('get', this.#entries.find(lease.fence));
+    this.#see(newest);
+    return newest;
   }
 
   /** Rejects with `store_failed` if the lock was lost. */
@@ -78,17 +102,48 @@ export class LockedRecord {
   }
 
   /**
-   * Rejects with `store_failed`.
+   * For the next owner of the lock: readers don't need it. Rejects with `store_failed`.
    * @param how `keep` for what must not be lost
    */
-  async write(how: 'save' | 'keep', lease: Lease, session: StoredSession): Promise<void> {
-    await this.assertHeld(lease);
-    await this.#reported('set', this.#context.store[how](this.name, session));
+  async note(how: 'save' | 'keep', record: SessionRecord): Promise<void> {
+    await this.#reported('set', this.#entries.writeSlot(how, record));
+  }
+
+  /**
+   * As `note`, and for the readers. It's durable once the slot has it; a head that can't be written is told to the listeners only.
+   * @returns false if the lock was lost: then readers are told nothing
+   */
+  async write(how: 'save' | 'keep', lease: Lease, session: StoredSession): Promise<boolean> {
+    await this.#reported('set', this.#entries.writeSlot(how, session));
+    const isHeld = await this.assertHeld(lease).then(() => true, () => false);
+    if (isHeld) await this.#show(session, this.#outvoted);
+    return isHeld;
+  }
+
+  /** As `write`, by who may have lost its lock long ago. */
+  async writeLate(record: SessionRecord): Promise<void> {
+    await this.note('keep', record);
+    const head = await this.load().catch(() => undefined);
+    if (head !== undefined && head.fence < record.fence) await this.#show(record, []);
+  }
+
+  /** The end that was asked for: for good. */
+  async end(reason: string): Promise<void> {
+    await this.#reported('set', this.#entries.end(reason, [...this.#outvoted, this.#fence]));
   }
 
   /** The record as this owner of the lock writes it. */
-  signed(lease: Lease, record: SessionRecord): SessionRecord {
-    return { ...record, fence: lease.fence, writtenAt: this.#context.clock.now() };
+  signed({ fence }: Lease, record: SessionRecord): SessionRecord {
+    return { ...record, fence, writtenAt: this.#context.clock.now() };
+  }
+
+  async #show(session: StoredSession, outvoted: readonly number[]): Promise<void> {
+    await this.#reported('set', this.#entries.writeHead(session)).catch(() => undefined);
+    await this.#entries.forget(outvoted.filter((fence) => !openUnder(session).includes(fence)));
+  }
+
+  #see(stored: StoredSession | undefined): void {
+    if (stored !== undefined && !isFinal(stored)) this.#fence = Math.max(this.#fence, stored.fence);
   }
 
   get #wanted(): Wanted {

@@ -1,3 +1,4 @@
+import type { Lease } from '../cache/exclusive.js';
 import { elapsedSince, momentOf, type Clock, type Moment } from '../clock.js';
 import { deadlineIn, orAbort, sleep, type Deadline } from '../deadline.js';
 import { OAuthError } from '../errors.js';
@@ -11,13 +12,12 @@ import { withRetries } from '../retry/with-retries.js';
 import type { AuthorizationServer, ReceivedTokens, SendRefresh } from '../server/authorization-server.js';
 import { revokeQuietly } from '../server/revocation.js';
 import type { CanonicalTokenRequest } from '../tokens/token-request.js';
-import type { Lease } from './exclusive.js';
-import { anotherSend, isLastSend, isWithinGrace, type RefreshGrace } from './refresh-attempt.js';
+import { anotherSend, closed, isLastSend, isWithinGrace, type RefreshGrace } from './refresh-attempt.js';
 import type { SessionEntry } from './session-entry.js';
 import { hasExpired, identity, judged } from './judgement.js';
 import { Superseded } from './locked-record.js';
 import { reauthorizationRequired, type EndReason } from './reauthorization.js';
-import type { SessionRecord } from './session-record.js';
+import { refreshTokenName, type SessionRecord } from './session-record.js';
 
 export interface RotationContext extends RefreshGrace {
   readonly server: AuthorizationServer;
@@ -41,13 +41,17 @@ export interface SessionTokenRequest {
 
 /** Before a refusal is believed: who else has used the refresh token may be about to write. */
 const secondLook = 100;
+/** Before a refresh token is sent again whose sender didn't say what came of it: it may have the answer, and a store that lets it write only now. */
+const patienceWithSender = 1_000;
+/** The part of the time for the request that must be left when it's sent: an answer that comes too late costs the session where the server rotates. */
+const leastTime = 1 / 10;
 
 /**
  * The refresh of a session's tokens with a refresh token that may be good for one use only. Its steps, in their order:
  *
  *     prepare   discovery and the client's proof: what can fail before anything is at stake
  *     lock      one per grant, not per resource; re-read the record; return if somebody else has done the work
- *     intent    the record says that the refresh token is about to be sent
+ *     intent    the record says that the refresh token is about to be sent; if it says so already, whoever sent it is given some time to say what came of it
  *     send      while the lease outlasts the request
  *     keep      the refresh token that came back is durable before anything else of the answer is looked at
  *     judge     the access token, then the ID token
@@ -68,7 +72,16 @@ export async function refresh(entry: SessionEntry, wanted: SessionTokenRequest, 
   const { server, serverName, timeout } = context;
   const preparing = deadlineIn(timeout, `${serverName} could not be asked for a token within ${timeout} ms (option \`timeout\`)`);
   const send = await orAbort(server.prepareRefresh(preparing.signal), preparing.signal).finally(() => { preparing.clear(); });
-  return entry.locked(async (lease, record) => rotate({ entry, wanted, call, context, send, lease }, record));
+  return entry.locked(
+    async (lease, record) => rotate({ entry, wanted, call, context, send, lease }, record),
+    async () => found(await entry.glance(), { wanted, call, context }),
+  );
+}
+
+/** What somebody else has got. */
+function found(record: SessionRecord | undefined, { wanted, call, context }: Pick<Rotating, 'wanted' | 'call' | 'context'>): GrantedToken | undefined {
+  const current = record?.tokens[wanted.name];
+  return current !== undefined && call.isNewer(current) ? fromStored(current, context.clock) : undefined;
 }
 
 interface Rotating {
@@ -80,11 +93,13 @@ interface Rotating {
   readonly lease: Lease;
 }
 
-async function rotate(rotating: Rotating, record: SessionRecord): Promise<GrantedToken> {
+async function rotate(rotating: Rotating, claimed: SessionRecord): Promise<GrantedToken> {
   const { wanted, call, context } = rotating;
-  const current = record.tokens[wanted.name];
-  if (current !== undefined && call.isNewer(current)) return fromStored(current, context.clock);
+  const record = await heard(rotating, claimed);
+  const alreadyThere = found(record, rotating);
+  if (alreadyThere !== undefined) return alreadyThere;
   if (record.refreshToken === undefined) {
+    const current = record.tokens[wanted.name];
     if (current !== undefined && call.isUsable(current)) return fromStored(current, context.clock);
     throw await overUnlessAlive(rotating, record, 'no_refresh_token', wanted.name === '' ? reauthorizationRequired('no_refresh_token') : ownTokenOnly());
   }
@@ -97,6 +112,14 @@ async function rotate(rotating: Rotating, record: SessionRecord): Promise<Grante
   } finally {
     deadline.clear();
   }
+}
+
+/** The record, once whoever has sent its refresh token without saying what came of it has had time to; within the grace there is no need to know. */
+async function heard({ entry, context, lease }: Rotating, record: SessionRecord): Promise<SessionRecord> {
+  const { attempt } = record;
+  if (attempt === undefined || attempt.openUnder.length === 0 || isWithinGrace(attempt, context)) return record;
+  await sleep(patienceWithSender);
+  return entry.reload(lease);
 }
 
 /**
@@ -125,27 +148,27 @@ interface Adopted {
 }
 
 /** A try that failed is repeated at once only where that is safe, and somebody waits who has no other token. */
-async function sendRepeatedly(rotating: Rotating, record: SessionRecord, refreshToken: string, { signal, remaining }: Deadline): Promise<Answered | Adopted> {
+async function sendRepeatedly(rotating: Rotating, record: SessionRecord, refreshToken: string, deadline: Deadline): Promise<Answered | Adopted> {
   const { entry, call, context } = rotating;
   const { retry, budget } = context;
   budget.deposit();
   let current = record;
-  return withRetries(async () => sendOnce(rotating, current, refreshToken, signal, (next) => { current = next; }), {
+  return withRetries(async () => sendOnce(rotating, current, refreshToken, deadline, (next) => { current = next; }), {
     policy: retry,
     signal: entry.endSignal,
-    remaining,
-    repeatable: (failure) => (failure instanceof OAuthError && failure.retryable && call.isUrgent() && isRepeatable(failure, current, context) && budget.withdraw() ? { retryAfter: failure.retryAfter } : undefined),
+    remaining: deadline.remaining,
+    repeatable: (failure) => (failure instanceof OAuthError && failure.retryable && call.isUrgent() && isRepeatable(failure, current, rotating) && budget.withdraw() ? { retryAfter: failure.retryAfter } : undefined),
   });
 }
 
-function isRepeatable(failure: OAuthError, { attempt }: SessionRecord, context: RotationContext): boolean {
+function isRepeatable(failure: OAuthError, { attempt }: SessionRecord, { context, lease }: Rotating): boolean {
   if (failure.code === 'store_failed') return false;
   switch (outcomeOf(failure)) {
     case 'not sent':
     case 'kept':
       return true;
     case 'lost':
-      return anotherSend(attempt, context) !== undefined;
+      return anotherSend(attempt, lease.fence, context) !== undefined;
     case 'unclear':
       return attempt !== undefined && isWithinGrace(attempt, context);
     case 'refused':
@@ -154,20 +177,20 @@ function isRepeatable(failure: OAuthError, { attempt }: SessionRecord, context: 
 }
 
 /** @param note told what the record says of the refresh token from then on */
-async function sendOnce(rotating: Rotating, before: SessionRecord, refreshToken: string, signal: AbortSignal, note: (record: SessionRecord) => void): Promise<Answered | Adopted> {
+async function sendOnce(rotating: Rotating, before: SessionRecord, refreshToken: string, deadline: Deadline, note: (record: SessionRecord) => void): Promise<Answered | Adopted> {
   const { entry, wanted, context, lease, send } = rotating;
-  const attempt = anotherSend(before.attempt, context);
+  const attempt = anotherSend(before.attempt, lease.fence, context);
   if (attempt === undefined) throw await overUnlessAlive(rotating, before, 'unanswered', unanswered('twice', 'it is not sent again, and the session lasts as long as its access token'));
   // Until somebody has no other token there is time for the server to come back.
   if (isLastSend(attempt) && !rotating.call.isUrgent()) throw unanswered('once', 'it is sent once more when the access token is used up');
   const record: SessionRecord = { ...before, attempt };
   const backTo = async (earlier: SessionRecord): Promise<void> => {
     note(earlier);
-    await entry.keep(lease, earlier);
+    await entry.note(lease, earlier);
   };
   try {
-    await entry.write(lease, record);
-    await ready(lease, context, signal);
+    await entry.intend(lease, record);
+    await ready(lease, context, deadline);
   } catch (thrown) {
     // A write that failed may have taken effect.
     await backTo(before);
@@ -175,7 +198,7 @@ async function sendOnce(rotating: Rotating, before: SessionRecord, refreshToken:
   }
   note(record);
   try {
-    return { record, received: await entry.sending({ lease, record }, async () => send(refreshToken, requestOf(wanted, record), signal)) };
+    return { record, received: await entry.sending(record, async () => send(refreshToken, requestOf(wanted, record), deadline.signal)) };
   } catch (thrown) {
     const failure = thrown as OAuthError;
     switch (outcomeOf(failure)) {
@@ -187,18 +210,20 @@ async function sendOnce(rotating: Rotating, before: SessionRecord, refreshToken:
         break;
       case 'unclear':
         // It doesn't count, but a refusal that follows may come of it.
-        await backTo({ ...record, attempt: { ...attempt, sends: before.attempt?.sends ?? 0 } });
+        await backTo({ ...record, attempt: { ...closed(attempt, lease.fence), sends: before.attempt?.sends ?? 0 } });
         break;
       case 'lost':
+        await backTo({ ...record, attempt: closed(attempt, lease.fence) });
     }
     throw failure;
   }
 }
 
-/** Nothing is awaited between this and the sending. */
-async function ready(lease: Lease, { timeout }: RotationContext, signal: AbortSignal): Promise<void> {
+/** Nothing is awaited between this and the sending. The clock is asked, not only the timer: a process that slept finds its timers late. */
+async function ready(lease: Lease, { timeout, serverName }: RotationContext, { signal, remaining }: Deadline): Promise<void> {
   if (lease.remaining() <= timeout && !await lease.renew()) throw new OAuthError('store_failed', 'The lock of the session was lost before its refresh token was sent', { retryable: true });
   signal.throwIfAborted();
+  if (remaining() < timeout * leastTime) throw new OAuthError('timeout', `The refresh token was not sent: of the ${timeout} ms for an answer from ${serverName} (option \`timeout\`) too little was left`, { retryable: true });
 }
 
 function unanswered(times: string, consequence: string): OAuthError {
@@ -213,10 +238,10 @@ function requestOf({ name, request }: SessionTokenRequest, { resource }: Session
 /** After a refusal: what somebody else has got meanwhile, or the end. */
 async function adoptedOrOver({ entry, wanted, call, context, lease }: Rotating, refused: SessionRecord, ambiguous: boolean, failure: OAuthError): Promise<GrantedToken> {
   await sleep(secondLook);
-  const stored = await entry.reload();
+  const stored = await entry.reload(lease);
   if (stored.fence <= lease.fence && stored.refreshToken === refused.refreshToken) throw await entry.end(lease, ambiguous ? 'ambiguous' : 'refused', failure);
-  const current = stored.tokens[wanted.name];
-  if (current !== undefined && call.isNewer(current)) return fromStored(current, context.clock);
+  const adopted = found(stored, { wanted, call, context });
+  if (adopted !== undefined) return adopted;
   throw new Superseded();
 }
 
@@ -237,12 +262,12 @@ async function handOut(rotating: Rotating, answered: Answered, began: Moment): P
 /** The order is the point: the refresh token, then the judgement. */
 async function kept({ entry, wanted, context, lease }: Rotating, { record, received }: Answered): Promise<GrantedToken> {
   const refreshToken = received.refreshToken() ?? record.refreshToken;
-  const replaced = refreshToken === record.refreshToken ? undefined : record.refreshToken;
-  const rotated: SessionRecord = { ...record, attempt: undefined, refreshToken, refreshedAt: context.clock.now() };
+  const replaced = refreshToken === record.refreshToken || record.refreshToken === undefined ? record.replaced : refreshTokenName(record.refreshToken);
+  const rotated: SessionRecord = { ...record, attempt: undefined, refreshToken, replaced, refreshedAt: context.clock.now() };
   const judgement = judged(wanted, rotated, received, context);
   // With an ID token there is more to be judged, and that may take a request.
-  await entry.keep(lease, received.hasIdToken || 'failure' in judgement ? rotated : judgement.record, replaced);
+  await entry.keep(lease, received.hasIdToken || 'failure' in judgement ? rotated : judgement.record);
   if ('failure' in judgement) throw judgement.failure;
-  if (received.hasIdToken) await entry.keep(lease, { ...judgement.record, ...await identity(received, record, context) }, replaced);
+  if (received.hasIdToken) await entry.keep(lease, { ...judgement.record, ...await identity(received, record, context) });
   return judgement.granted;
 }

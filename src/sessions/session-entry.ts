@@ -1,9 +1,10 @@
+import type { Lease } from '../cache/exclusive.js';
+import { sleep } from '../deadline.js';
 import { OAuthError } from '../errors.js';
 import type { Events } from '../events.js';
-import type { Lease } from './exclusive.js';
 import { LockedRecord, type LockedRecordContext } from './locked-record.js';
 import { endReason, reauthorizationRequired, type EndReason } from './reauthorization.js';
-import { isEnded, type SessionRecord, type StoredSession } from './session-record.js';
+import { isEnded, isFinal, newestOf, type SessionRecord, type StoredSession } from './session-record.js';
 import type { SessionTimes } from './session-store.js';
 
 export interface SessionEntryContext extends LockedRecordContext {
@@ -12,18 +13,16 @@ export interface SessionEntryContext extends LockedRecordContext {
   readonly forgetTokens: (name: string) => void;
 }
 
-/** A refresh token on its way, and the record that says so. */
-export interface Sending {
-  readonly lease: Lease;
-  readonly record: SessionRecord;
-}
-
 /** A record that the store has not taken. */
 interface Unsaved {
   readonly record: SessionRecord;
-  /** The refresh token in whose place the record has another: whoever still has it has an older record, whatever its fence. */
-  readonly replaced: string | undefined;
+  readonly lease: Lease;
+  /** Lets others at the session again: they would go by what the store has, and use a refresh token that is spent. */
+  readonly release: () => Promise<void>;
 }
+
+/** Milliseconds between two tries to write what the store has not taken. */
+const nextTry = 250;
 
 type LockedWork<T> = (lease: Lease, record: SessionRecord) => Promise<T>;
 
@@ -32,7 +31,8 @@ type LockedWork<T> = (lease: Lease, record: SessionRecord) => Promise<T>;
  *
  * - Who holds the lock writes. Only `end()` doesn't wait for a refresh token that is on its way: it writes its tombstone beside that refresh, which
  *   writes nothing before it's known whether the tombstone stands.
- * - A record that could not be written after the server's answer stays in memory until it's written, or somebody else's is newer.
+ * - What could not be written after the intent stays in memory until it's written, or somebody else's is newer. Until then, and for as long as the lease lasts,
+ *   it's tried again and again, and nobody else gets the lock: they would go by what the store has.
  * - Who asks after `end()` began is told that the session is over. If the tombstone can't be written it's still there, for all who ask later.
  * - Once the tombstone stands nothing is written over it, whatever still arrives.
  */
@@ -43,7 +43,9 @@ export class SessionEntry {
   /** Of the record that was last read or written, unless there was none. */
   #times: SessionTimes | undefined;
   #unsaved: Unsaved | undefined;
-  #sending: Sending | undefined;
+  /** The record that says that a refresh token is on its way. */
+  #sending: SessionRecord | undefined;
+  #flushing: Promise<void> | undefined;
   /** What everybody is told from now on. */
   #over: OAuthError | undefined;
   #told = new AbortController();
@@ -98,23 +100,32 @@ export class SessionEntry {
       if (this.#unsaved !== undefined) return this.#unsaved.record;
       throw thrown;
     }
-    return this.#living(stored);
+    const isDoubtful = stored !== undefined && isEnded(stored) && !isFinal(stored);
+    return isDoubtful ? this.locked(async (_lease, record) => Promise.resolve(record)) : this.#living(stored);
+  }
+
+  /** What somebody else may have written while one waits for the lock; undefined where nothing can be said. */
+  async glance(): Promise<SessionRecord | undefined> {
+    return this.#record.glance();
   }
 
   /** The record, read once more by who holds the lock. */
-  async reload(): Promise<SessionRecord> {
-    return this.#living(await this.#record.load());
+  async reload(lease: Lease): Promise<SessionRecord> {
+    return this.#living(await this.#record.reread(lease));
   }
 
-  /** Does `work` under the session's lock, with the record as it is then. */
-  async locked<T>(work: LockedWork<T>): Promise<T> {
-    return this.#record.withLock(async (lease) => work(lease, await this.#claimed(lease)));
+  /**
+   * Does `work` under the session's lock, with the record as it is then.
+   * @param meanwhile asked while somebody else has the lock: what makes the work needless
+   */
+  async locked<T>(work: LockedWork<T>, meanwhile?: () => Promise<T | undefined>): Promise<T> {
+    return this.#withLock(async (lease) => work(lease, await this.#claimed(lease)), meanwhile);
   }
 
   /** Marks that a refresh token is on its way, so that `end()` doesn't have to wait for the answer. */
-  async sending<T>(sending: Sending, send: () => Promise<T>): Promise<T> {
+  async sending<T>(record: SessionRecord, send: () => Promise<T>): Promise<T> {
     this.throwIfOver();
-    this.#sending = sending;
+    this.#sending = record;
     try {
       return await send();
     } finally {
@@ -122,28 +133,46 @@ export class SessionEntry {
     }
   }
 
-  /** Rejects with `store_failed`, or with the end of the session if that stands. */
-  async write(lease: Lease, record: SessionRecord): Promise<void> {
-    await this.#write('save', lease, record);
+  /** Notes what is about to be done, for whoever has the lock next. Rejects with `store_failed`, or with the end of the session if that stands. */
+  async intend(lease: Lease, record: SessionRecord): Promise<void> {
+    const signed = this.#record.signed(lease, record);
+    await this.#assertUnburied();
+    await this.#record.assertHeld(lease);
+    await this.#record.note('save', signed);
+    this.#written(signed);
   }
 
-  /**
-   * For what must not be lost: where the store fails, the record waits in memory. Rejects only if the end of the session stands.
-   * @param replaced the refresh token that is no longer the one of this record
-   */
-  async keep(lease: Lease, record: SessionRecord, replaced?: string): Promise<void> {
-    await this.#write('keep', lease, record).catch((thrown: unknown) => {
+  /** Notes what came of it; where the store fails that's known here only. Rejects only if the end of the session stands. */
+  async note(lease: Lease, record: SessionRecord): Promise<void> {
+    const signed = this.#record.signed(lease, record);
+    try {
+      await this.#assertUnburied();
+      await this.#record.note('keep', signed);
+      this.#written(signed);
+    } catch (thrown) {
       if (this.#isBuried) throw thrown;
-      this.#unsaved = { record: this.#record.signed(lease, record), replaced };
-    });
+      this.#unsaved = { record: signed, lease, release: lease.hold() };
+    }
   }
 
-  /** Writes what could not be written before; does nothing while somebody else is at it. */
+  /** For what must not be lost: where the store fails, the record waits in memory. Rejects only if the end of the session stands. */
+  async keep(lease: Lease, record: SessionRecord): Promise<void> {
+    const signed = this.#record.signed(lease, record);
+    let isHeld = true;
+    try {
+      await this.#assertUnburied();
+      isHeld = await this.#record.write('keep', lease, signed);
+      this.#written(signed);
+    } catch (thrown) {
+      if (this.#isBuried) throw thrown;
+      this.#unsaved = { record: signed, lease, release: lease.hold() };
+    }
+    if (!isHeld) await this.#heedFinalEnd().catch((thrown: unknown) => { if (this.#isBuried) throw thrown; });
+  }
+
+  /** Writes what could not be written before; does nothing while something else is under way. */
   async flush(): Promise<void> {
-    await this.#record.withLockIfFree(async (lease) => {
-      const record = await this.#claimed(lease);
-      if (this.#unsaved !== undefined) await this.write(lease, record);
-    });
+    if (!this.#record.isBusy) await this.#flush().catch(() => undefined);
   }
 
   /**
@@ -162,15 +191,14 @@ export class SessionEntry {
   async end(lease: Lease, reason: EndReason, refusal?: OAuthError): Promise<OAuthError> {
     await this.#record.assertHeld(lease);
     this.throwIfOver();
-    const burying = this.#bury(lease, reason).finally(() => { this.#ending = undefined; });
+    const burying = this.#record.write('keep', lease, { fence: lease.fence, ended: reason }).finally(() => { this.#ending = undefined; });
     this.#ending = burying;
     // What the server has refused is over whether or not that can be written: others will hear it from the server as well.
     if (refusal === undefined) await burying;
     const error = this.#tell(reason, refusal);
     this.#announce(reason);
     await burying.catch(() => undefined);
-    this.#isBuried = true;
-    this.#unsaved = undefined;
+    this.#buried();
     return error;
   }
 
@@ -185,7 +213,7 @@ export class SessionEntry {
     }
     if (this.#over !== undefined) return undefined;
     this.#tell('ended');
-    const ending = this.#sending === undefined ? this.#endInLine() : this.#endBeside(this.#sending);
+    const ending = this.#sending === undefined ? this.#endInLine() : this.#bury(this.#sending);
     this.#ending = ending;
     if (this.#sending !== undefined) this.#burial = ending;
     try {
@@ -203,57 +231,104 @@ export class SessionEntry {
 
   /** What is under way comes first, so that the newest refresh token is known; it sends none any more. */
   async #endInLine(): Promise<SessionRecord | undefined> {
-    return this.#record.withLock(async (lease) => {
-      const last = this.#newest(await this.#record.load());
-      if (last === undefined || isEnded(last)) return undefined;
-      this.#record.claim(lease);
-      await this.#bury(lease, 'ended');
-      return last;
+    return this.#withLock(async (lease) => {
+      const last = this.#newest(await this.#record.claim(lease));
+      return last === undefined || isEnded(last) ? undefined : this.#bury(last);
     });
   }
 
-  async #endBeside({ lease, record }: Sending): Promise<SessionRecord> {
-    await this.#bury(lease, 'ended');
-    return record;
+  async #bury(last: SessionRecord): Promise<SessionRecord> {
+    await this.#record.end('ended');
+    this.#buried();
+    return last;
+  }
+
+  #buried(): void {
+    this.#isBuried = true;
+    this.#settled();
   }
 
   async #stay(longestUntouched: number): Promise<boolean> {
     try {
       const { writtenAt } = this.#times ?? await this.current();
-      if (this.#context.clock.now() - writtenAt >= longestUntouched) await this.#record.withLockIfFree(async (lease) => this.write(lease, await this.#claimed(lease)));
+      if (this.#context.clock.now() - writtenAt >= longestUntouched) await this.#record.withLockIfFree(async (lease) => this.#touch(lease));
       return this.#times !== undefined;
     } catch (thrown) {
       return !(thrown instanceof OAuthError) || thrown.code !== 'reauthorization_required';
     }
   }
 
-  async #claimed(lease: Lease): Promise<SessionRecord> {
-    const record = await this.reload();
-    this.#record.claim(lease);
-    return record;
+  async #touch(lease: Lease): Promise<void> {
+    const signed = this.#record.signed(lease, await this.#claimed(lease));
+    await this.#assertUnburied();
+    await this.#record.write('save', lease, signed);
+    this.#written(signed);
   }
 
-  async #write(how: 'save' | 'keep', lease: Lease, record: SessionRecord): Promise<void> {
+  /** While the lock is this process's own for want of a store, the store is tried: nothing else would let go of it. */
+  async #withLock<T>(work: (lease: Lease) => Promise<T>, meanwhile?: () => Promise<T | undefined>): Promise<T> {
+    try {
+      return await this.#record.withLock(work, async () => {
+        if (this.#unsaved !== undefined) await this.#flush();
+        return meanwhile?.();
+      });
+    } finally {
+      void this.#flushInTime();
+    }
+  }
+
+  /** For as long as nobody else can have the lock: nobody may ask for a token before they do. */
+  async #flushInTime(): Promise<void> {
+    while (this.#unsaved !== undefined && this.#unsaved.lease.remaining() > 0) {
+      await sleep(nextTry, { background: true });
+      await this.flush();
+    }
+  }
+
+  async #claimed(lease: Lease): Promise<SessionRecord> {
+    return this.#living(await this.#record.claim(lease));
+  }
+
+  async #assertUnburied(): Promise<void> {
     await this.#learnOfBurial();
     if (this.#isBuried) throw this.#over ?? reauthorizationRequired('ended');
-    const signed = this.#record.signed(lease, record);
-    await this.#record.write(how, lease, signed);
-    this.#times = timesOf(signed);
-    // What was in memory only is in what was written: the record was read with it.
+  }
+
+  async #flush(): Promise<void> {
+    this.#flushing ??= (async () => {
+      const unsaved = this.#unsaved;
+      await this.#learnOfBurial();
+      if (unsaved === undefined || this.#isBuried) return;
+      await this.#record.writeLate(unsaved.record);
+      if (this.#unsaved === unsaved) this.#written(unsaved.record);
+    })().finally(() => { this.#flushing = undefined; });
+    return this.#flushing;
+  }
+
+  /** What was in memory only is in what was written: the record was read with it. */
+  #written(record: SessionRecord): void {
+    this.#times = timesOf(record);
+    this.#settled();
+  }
+
+  /** Nothing is in memory only any more. */
+  #settled(): void {
+    void this.#unsaved?.release();
     this.#unsaved = undefined;
   }
 
   /** A tombstone whose writing failed may be there all the same. */
   async #learnOfBurial(): Promise<void> {
     if (this.#burial === undefined) return;
-    await this.#burial.catch(async () => this.#living(await this.#record.load({ insists: true })));
+    await this.#burial.catch(async () => this.#heedFinalEnd());
     this.#burial = undefined;
   }
 
-  async #bury(lease: Lease, reason: EndReason): Promise<void> {
-    await this.#record.write('keep', lease, { fence: lease.fence, ended: reason });
-    this.#isBuried = true;
-    this.#unsaved = undefined;
+  async #heedFinalEnd(): Promise<void> {
+    const stored = await this.#record.load({ insists: true });
+    if (stored === undefined || !isFinal(stored)) return;
+    this.#buried();
+    throw this.#over ?? this.#tell('ended');
   }
 
   #tell(reason: EndReason, cause?: OAuthError): OAuthError {
@@ -267,24 +342,21 @@ export class SessionEntry {
     this.#context.events.emit('session-ended', { sessionId: this.id, reason });
   }
 
-  /** What is in memory only, where it is the newest; an end is newer than everything. */
+  /** What is in memory only, where it is the newest. */
   #newest(stored: StoredSession | undefined): StoredSession | undefined {
-    if (this.#unsaved === undefined || (stored !== undefined && isEnded(stored))) return stored;
-    const { record, replaced } = this.#unsaved;
-    const isNewer = stored === undefined || stored.fence <= record.fence || (replaced !== undefined && stored.refreshToken === replaced);
-    return isNewer ? record : stored;
+    return newestOf([this.#unsaved?.record, stored]);
   }
 
   #living(stored: StoredSession | undefined): SessionRecord {
     this.throwIfOver();
     const newest = this.#newest(stored);
-    if (newest !== this.#unsaved?.record) this.#unsaved = undefined;
+    if (newest !== this.#unsaved?.record) this.#settled();
     if (newest === undefined) {
       this.#times = undefined;
       throw reauthorizationRequired('unknown');
     }
     if (isEnded(newest)) {
-      this.#isBuried = true;
+      this.#buried();
       throw this.#tell(endReason(newest.ended));
     }
     this.#times = timesOf(newest);

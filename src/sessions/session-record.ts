@@ -1,6 +1,7 @@
 import { parseRecord, readTokenMembers, tokenMembers } from '../cache/token-record.js';
 import { OAuthError } from '../errors.js';
 import type { Claims } from '../server/id-token.js';
+import { hashedName } from '../tokens/cache-key.js';
 import type { StoredToken } from '../tokens/stored-token.js';
 import { isPlainObject } from '../validation.js';
 
@@ -13,6 +14,8 @@ export interface SessionRecord {
   readonly writtenAt: number;
   readonly refreshedAt?: number | undefined;
   readonly refreshToken?: string | undefined;
+  /** The name (`refreshTokenName`) of the refresh token for which the server gave this one. */
+  readonly replaced?: string | undefined;
   /** What was sent of this refresh token without its outcome being known. */
   readonly attempt?: RefreshAttempt | undefined;
   /** What the login granted. */
@@ -32,6 +35,8 @@ export interface RefreshAttempt {
   readonly sends: number;
   /** Milliseconds since the epoch. */
   readonly firstSentAt: number;
+  /** The fences of those who sent it and have not said what came of it: one may have the answer, and write it to its slot at any time. */
+  readonly openUnder: readonly number[];
 }
 
 /** What stays of a session for a day, so that late writers and callers learn that it's over. */
@@ -40,10 +45,44 @@ export interface EndedSession {
   readonly ended: string;
 }
 
+/** The fence of an end that was asked for: nothing is newer. */
+export const finalFence: number = Number.MAX_SAFE_INTEGER;
+
 export type StoredSession = SessionRecord | EndedSession;
 
 export function isEnded(session: StoredSession): session is EndedSession {
   return 'ended' in session;
+}
+
+/** Whether it's over for good. Any other end may be outdone by a higher fence, and a late write may have put it where readers look. */
+export function isFinal({ fence }: StoredSession): boolean {
+  return fence === finalFence;
+}
+
+/** Whose slots may still get what the server gave for this record's refresh token. */
+export function openUnder(session: StoredSession | undefined): readonly number[] {
+  return session === undefined || isEnded(session) ? [] : session.attempt?.openUnder ?? [];
+}
+
+/** Tells refresh tokens apart without being one. */
+export function refreshTokenName(refreshToken: string): string {
+  return hashedName('refresh token', refreshToken);
+}
+
+/**
+ * The record that counts: the one of the highest fence. But where a lower one holds what the server gave for the very refresh token that the highest still has,
+ * its writer was late, not outdone: that one's token is the newer.
+ */
+export function newestOf(found: readonly (StoredSession | undefined)[]): StoredSession | undefined {
+  const all = found.filter((session) => session !== undefined);
+  const successorOf = (session: StoredSession): SessionRecord | undefined => {
+    if (isEnded(session) || session.refreshToken === undefined) return undefined;
+    const name = refreshTokenName(session.refreshToken);
+    return all.find((other): other is SessionRecord => !isEnded(other) && other.replaced === name);
+  };
+  let newest = all.reduce<StoredSession | undefined>((highest, session) => (highest === undefined || session.fence > highest.fence ? session : highest), undefined);
+  for (let next = newest; next !== undefined; next = successorOf(next)) newest = next;
+  return newest;
 }
 
 /** Raised when the shape changes. A record of another version is never overwritten: that could end a session of a newer release. */

@@ -5,13 +5,14 @@ import type { Clock } from '../clock.js';
 import { OAuthError } from '../errors.js';
 import { isEnded, readSession, writeSession, type SessionRecord, type StoredSession } from './session-record.js';
 
-/** Where sessions are kept, each under its entry's name. For a user's grant the store is the truth: every failure is one (`store_failed`). */
+/** The entries of sessions, sealed, each under its name. For a user's grant the store is the truth: every failure is one (`store_failed`). */
 export interface SessionStore {
   /** @param call `insists` where what is done next depends on it */
   load(name: string, call?: GuardedCall): Promise<StoredSession | undefined>;
   save(name: string, session: StoredSession): Promise<void>;
   /** As `save`, for what is lost otherwise: the store is asked even while it's left alone after a failure, and twice. */
   keep(name: string, session: StoredSession): Promise<void>;
+  remove(name: string): Promise<void>;
   /** When a session is over if it isn't written again, in milliseconds since the epoch. */
   expiryOf(times: SessionTimes): number;
 }
@@ -49,6 +50,9 @@ export function sessionStore(store: GuardedStore, sealer: Sealer, { idle, absolu
     },
     save: async (name, session) => write('set', name, session),
     keep: async (name, session) => write('keep', name, session),
+    async remove(name) {
+      await store.delete(name);
+    },
     expiryOf,
   };
 }

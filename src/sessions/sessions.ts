@@ -11,6 +11,7 @@ import { hasExpired } from './judgement.js';
 import { refresh, type RotationContext, type SessionTokenRequest } from './rotation.js';
 import type { SessionEntry, SessionEntryContext } from './session-entry.js';
 import type { SessionRecord } from './session-record.js';
+import { SessionEntries } from './session-entries.js';
 import { SessionRegistry } from './session-registry.js';
 import type { Session, SessionInfo } from './session.js';
 import { checkEndOptions, signOut } from './sign-out.js';
@@ -49,11 +50,7 @@ export function createSessions(context: SessionsContext): Sessions {
     // Made when it's used: an id that somebody made up takes no place in the cache.
     const source = (): TokenSource => cache.source({
       key: `${nameOf(id)}:${wanted.name}`,
-      store: {
-        get: async () => (await registry.entryOf(id).current()).tokens[wanted.name],
-        // The rotation has written it, before anyone saw it.
-        set: async () => Promise.resolve(),
-      },
+      find: async () => (await registry.entryOf(id).current()).tokens[wanted.name],
       grant: async (call) => {
         const entry = registry.entryOf(id);
         return orAbort(registry.using(entry, async () => refresh(entry, wanted, call, context)), entry.endSignal);
@@ -64,7 +61,8 @@ export function createSessions(context: SessionsContext): Sessions {
         const signal = options?.signal;
         signal?.throwIfAborted();
         const entry = registry.entryOf(id);
-        if (entry.hasUnsaved) await waitFor(entry.flush(), signal);
+        // A store that still fails keeps nobody waiting.
+        if (entry.hasUnsaved) void entry.flush();
         entry.throwIfOver();
         // A token in memory may outlive its session: then the store is asked.
         if (entry.hasExpired) forgetTokens(nameOf(id));
@@ -99,7 +97,7 @@ export function createSessions(context: SessionsContext): Sessions {
       const id = randomBytes(32).toString('base64url');
       const now = clock.now();
       try {
-        await context.store.keep(nameOf(id), { ...fields, fence: 0, createdAt: now, writtenAt: now });
+        await new SessionEntries(nameOf(id), context.store).begin({ ...fields, fence: 0, createdAt: now, writtenAt: now });
       } catch (thrown) {
         report('set', thrown);
         throw thrown;

@@ -32,7 +32,7 @@ export interface ProgramResult {
   readonly timedOut: boolean;
 }
 
-/** TypeScript or ESM source text, or a file that holds it. `grantkeeper` is imported from src. */
+/** TypeScript or ESM source text, or a file that holds it. `grantkeeper` is imported from src; a file that isn't TypeScript is run as it is. */
 export type Program = string | { file: string | URL };
 
 /** A program that is running: it can be watched, told something, and killed. */
@@ -108,7 +108,8 @@ export class RunningProgram {
 export async function startProgram(program: Program, options: ProgramOptions = {}): Promise<RunningProgram> {
   const { cwd = ROOT, env, args = [], nodeArgs = [], limitMs = 30_000 } = options;
   const { file, tidy } = await place(program);
-  const child = spawn(process.execPath, [...nodeArgs, '--import', TSX, file, ...args], {
+  const loader = file.endsWith('.ts') ? ['--import', TSX] : [];
+  const child = spawn(process.execPath, [...nodeArgs, ...loader, file, ...args], {
     cwd,
     env: { ...process.env, TSX_TSCONFIG_PATH: join(ROOT, 'tsconfig.json'), ...env },
   });

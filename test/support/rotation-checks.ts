@@ -1,5 +1,5 @@
 import type { IssuedRefreshToken, ReuseDetectingGrant } from './reuse-detecting-grant.js';
-import type { NetworkFault } from './simulated-network.js';
+import type { StoreFault } from './simulated-network.js';
 import type { VirtualTime } from './virtual-time.js';
 
 /** What is looked at of a session's record. */
@@ -27,6 +27,10 @@ export class RotationChecks {
   readonly #timeout: number;
   readonly #departures = new Map<string, Departure[]>();
   readonly #writers = new Map<number, object>();
+  /** When each process was last given the lock, and when the store had each refresh token, in the order of what happened. */
+  readonly #acquired = new Map<object, number>();
+  readonly #durable = new Map<string, number>();
+  #order = 0;
   readonly #mishaps = new Map<string, number>();
 
   constructor(grant: ReuseDetectingGrant, time: VirtualTime, { graceMs, timeout }: { graceMs: number; timeout: number }) {
@@ -52,12 +56,12 @@ export class RotationChecks {
    * The store is about to be asked to take a record, and fails, or seems to, as `fault` says. It's asked twice within its deadline: a single failure is
    * no reason to lose anything, unless it took time.
    */
-  asksStore(process: object, { refreshToken }: StoredRecord, fault: NetworkFault): void {
+  asksStore(process: object, { refreshToken }: StoredRecord, fault: StoreFault): void {
     if (refreshToken === undefined) return;
     const token = this.#grant.find(refreshToken);
     const now = this.#time.now();
     const isSecond = token.refusedAt !== undefined && (fault !== 'none' || now > token.refusedAt);
-    if (isSecond || fault === 'hangs' || fault === 'hangs after') this.mishap(process, 'the store did not take it');
+    if (isSecond || fault === 'hangs' || fault === 'hangs after' || fault === 'late' || fault === 'very late') this.mishap(process, 'the store did not take it');
     if (fault !== 'none') token.refusedAt ??= now;
   }
 
@@ -77,22 +81,33 @@ export class RotationChecks {
     return departure;
   }
 
+  acquires(process: object): void {
+    this.#order += 1;
+    this.#acquired.set(process, this.#order);
+  }
+
   /** A token that comes back after its time kills the grant: so it may only where whoever sends it could not know of a newer one. */
   arrives(refreshToken: string, process: object): void {
     const { newest } = this.#grant;
     if (!this.#grant.isAlive || this.#grant.accepts(refreshToken)) return;
-    if (newest.isDurable) this.fail(`${refreshToken} was used again, though the store has had ${newest.value}`);
+    if ((this.#durable.get(newest.value) ?? Infinity) < (this.#acquired.get(process) ?? 0)) this.fail(`${refreshToken} was used again, though the store has had ${newest.value}`);
     else if (newest.isDelivered && newest.to === process) this.fail(`${refreshToken} was used again by who had been given ${newest.value}`);
     else if (newest.misfortune === undefined) this.fail(`${refreshToken} was used again, though nothing had happened to ${newest.value}`);
   }
 
-  writes(process: object, before: StoredRecord | undefined, record: StoredRecord): void {
-    if (before !== undefined && record.fence < before.fence) this.fail(`fence ${record.fence} was written over ${before.fence}`);
-    if ((this.#writers.get(record.fence) ?? process) !== process) this.fail(`two processes wrote under fence ${record.fence}`);
-    this.#writers.set(record.fence, process);
+  /** What counts is in slots, each its fence's owner's own, and in the end that was asked for; the rest is a copy for readers. */
+  writes(process: object, { slot, isEnd }: { slot: number | undefined; isEnd: boolean }, before: StoredRecord | undefined, record: StoredRecord): void {
+    this.#order += 1;
+    if (isEnd && record.ended === undefined) this.fail('something was written over the end of the session');
+    if (slot === undefined) return;
+    if (record.fence !== slot) this.fail(`fence ${record.fence} was written into the slot of ${slot}`);
+    if ((this.#writers.get(slot) ?? process) !== process) this.fail(`two processes wrote under fence ${slot}`);
+    this.#writers.set(slot, process);
     if (before?.ended !== undefined && record.ended === undefined) this.fail('something was written over the end of the session');
-    if (before !== undefined && record.ended !== undefined && record.ended !== 'ended') this.#gaveUp(record.ended, before);
-    if (record.refreshToken !== undefined) this.#grant.find(record.refreshToken).isDurable = true;
+    if (before !== undefined && record.ended !== undefined) this.#gaveUp(record.ended, before);
+    if (record.refreshToken === undefined) return;
+    this.#grant.find(record.refreshToken).isDurable = true;
+    if (!this.#durable.has(record.refreshToken)) this.#durable.set(record.refreshToken, this.#order);
   }
 
   /** Nobody sees an access token before the refresh token that came with it is kept. */

@@ -12,13 +12,13 @@ import { createEvents } from '../../src/events.js';
 import { createRetryBudget } from '../../src/retry/retry-budget.js';
 import { retryPolicy } from '../../src/retry/retry-options.js';
 import type { AuthorizationServer, ReceivedTokens } from '../../src/server/authorization-server.js';
-import { createExclusive } from '../../src/sessions/exclusive.js';
+import { createExclusive } from '../../src/cache/exclusive.js';
 import { sessionStore } from '../../src/sessions/session-store.js';
 import { createSessions, type Sessions } from '../../src/sessions/sessions.js';
 import { defaultRefreshPolicy } from '../../src/tokens/lifetime.js';
 import { ReuseDetectingGrant, type IssuedRefreshToken } from './reuse-detecting-grant.js';
 import { RotationChecks, type StoredRecord } from './rotation-checks.js';
-import { networkFaults, SimulatedNetwork, type NetworkFault, type NetworkNode } from './simulated-network.js';
+import { networkFaults, SimulatedNetwork, type NetworkFault, type NetworkNode, type StoreFault } from './simulated-network.js';
 import { VirtualTime } from './virtual-time.js';
 
 /** Beside what the network does, a server may be busy, before or after the fact, and may give an answer that can't be used. */
@@ -31,7 +31,7 @@ const STORE_TIMEOUT = 1_000;
 
 export interface Trouble {
   /** One for each of the next calls of the store and the lock, in their order. */
-  readonly calls: readonly NetworkFault[];
+  readonly calls: readonly StoreFault[];
   /** One for each of the next refreshes. */
   readonly refreshes: readonly ServerFault[];
 }
@@ -55,16 +55,13 @@ export class SimulatedProcess implements NetworkNode {
 }
 
 /**
- * Some processes of one client, their store, their lock, and a server with one grant. Every call between them is a step of its own and may go wrong.
- *
- * A store takes effect while its caller waits, or never: a write that a client queues and sends later is beyond a store that can only set and get.
+ * Some processes of one client, their store, their lock, and a server with one grant. Every call between them is a step of its own and may go wrong;
+ * what the store is asked for may arrive long after whoever asked has given up.
  */
 export class RotationWorld {
   readonly time: VirtualTime = new VirtualTime();
   readonly grant: ReuseDetectingGrant;
   readonly checks: RotationChecks;
-  /** Why the session is over, as the store has it. */
-  ended: string | undefined;
   readonly #graceMs: number;
   readonly #network: SimulatedNetwork;
   readonly #lock: Lock;
@@ -73,7 +70,7 @@ export class RotationWorld {
   readonly #waiting = new Set<{ readonly process: SimulatedProcess }>();
   /** The last process that was given the lock. */
   #holder: SimulatedProcess | undefined;
-  #calls: NetworkFault[] = [];
+  #calls: StoreFault[] = [];
   #refreshes: ServerFault[] = [];
   #sessionId = '';
   #started = 0;
@@ -94,6 +91,12 @@ export class RotationWorld {
     const begun = this.#process(0).sessions.begin({ refreshToken: value, parameters: {}, tokens: { '': token } });
     await this.settle();
     this.#sessionId = (await begun).id;
+  }
+
+  /** Why the session is over, as the store has it: by an end that was asked for, else by what is under the highest fence. */
+  get ended(): string | undefined {
+    const records = [...this.#entries].filter(([key]) => slotOf(key) !== undefined || isEnd(key)).map(([, text]) => JSON.parse(text) as StoredRecord);
+    return records.reduce<StoredRecord | undefined>((highest, record) => (highest === undefined || record.fence > highest.fence ? record : highest), undefined)?.ended;
   }
 
   goesWrongWith({ calls, refreshes }: Trouble): void {
@@ -224,22 +227,21 @@ export class RotationWorld {
   }
 
   #storeFor(process: SimulatedProcess): KeyvLike {
-    const reach = async (what: string, fault: NetworkFault, effect: () => unknown): Promise<unknown> => this.#network.reach(process, what, { fault, limit: STORE_TIMEOUT, effect });
+    const reach = async (what: string, fault: StoreFault, effect: () => unknown): Promise<unknown> => this.#network.reach(process, what, { fault, limit: STORE_TIMEOUT, effect });
     return {
-      get: async (key) => reach('get', this.#nextCall(), () => this.#entries.get(key)),
+      get: async (key) => reach('get', this.#nextStoreCall(), () => this.#entries.get(key)),
       set: async (key, value) => {
-        const fault = this.#nextCall();
+        const fault = this.#nextStoreCall();
         const record = JSON.parse(String(value)) as StoredRecord;
         this.checks.asksStore(process, record, fault);
         return reach('set', fault, () => {
           const before = this.#entries.get(key);
-          this.checks.writes(process, before === undefined ? undefined : JSON.parse(before) as StoredRecord, record);
+          this.checks.writes(process, { slot: slotOf(key), isEnd: isEnd(key) }, before === undefined ? undefined : JSON.parse(before) as StoredRecord, record);
           this.#entries.set(key, String(value));
-          this.ended = record.ended;
           return true;
         });
       },
-      delete: async () => Promise.reject(new Error('a session is never deleted')),
+      delete: async (key) => reach('delete', this.#nextStoreCall(), () => this.#entries.delete(key)),
     };
   }
 
@@ -252,7 +254,10 @@ export class RotationWorld {
     return {
       acquire: async (...parameters) => reach('acquire', async () => {
         const answer = await this.#lock.acquire(...parameters);
-        if ('fence' in answer) this.#holder = process;
+        if ('fence' in answer) {
+          this.#holder = process;
+          this.checks.acquires(process);
+        }
         return answer;
       }),
       renew: async (...parameters) => reach('renew', async () => this.#lock.renew(...parameters)),
@@ -313,9 +318,25 @@ export class RotationWorld {
     return endings > 0 ? 'the session was being ended' : undefined;
   }
 
-  #nextCall(): NetworkFault {
+  #nextStoreCall(): StoreFault {
     return this.#calls.shift() ?? 'none';
   }
+
+  /** What is late elsewhere comes to nothing. */
+  #nextCall(): NetworkFault {
+    const fault = this.#nextStoreCall();
+    return fault === 'late' || fault === 'very late' ? 'hangs' : fault;
+  }
+}
+
+/** The fence whose owner alone writes there. */
+function slotOf(key: string): number | undefined {
+  const [, fence] = /:(\d+)$/.exec(key) ?? [];
+  return fence === undefined ? undefined : Number(fence);
+}
+
+function isEnd(key: string): boolean {
+  return key.endsWith(':end');
 }
 
 function unreachable(code: string): OAuthError {

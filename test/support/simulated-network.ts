@@ -3,6 +3,12 @@ import type { TimerOwner, VirtualTime } from './virtual-time.js';
 
 export const networkFaults = ['fails', 'answer lost', 'hangs', 'hangs after'] as const;
 export type NetworkFault = 'none' | typeof networkFaults[number];
+/** It arrives long after whoever asked has given up: clients of a store send what they have queued. */
+export const lateFaults = ['late', 'very late'] as const;
+export type StoreFault = NetworkFault | typeof lateFaults[number];
+
+/** In milliseconds. */
+const delays: Readonly<Partial<Record<StoreFault, number>>> = { 'late': 3_000, 'very late': 20_000 };
 
 export interface NetworkNode extends TimerOwner {
   readonly name: string;
@@ -11,7 +17,7 @@ export interface NetworkNode extends TimerOwner {
 }
 
 export interface NetworkCall<T> {
-  readonly fault: NetworkFault;
+  readonly fault: StoreFault;
   /** What has not arrived within so many milliseconds never does. @default no limit */
   readonly limit?: number;
   /** Ends the waiting: what is on its way then has arrived, unless a fault keeps it. */
@@ -46,6 +52,11 @@ export class SimulatedNetwork {
   async reach<T>(node: NetworkNode, what: string, call: NetworkCall<T>): Promise<T> {
     const { fault, limit, signal, effect } = call;
     if (node.isDead) return never();
+    const delay = delays[fault];
+    if (delay !== undefined) {
+      this.#time.as(undefined, () => setTimeout(() => { void this.#step(`${node.name}: ${what} (${fault})`).then(effect); }, delay));
+      return never();
+    }
     let isDecided = false;
     let arrived: { readonly answer: T | Promise<T> } | undefined;
     const decide = (arrives: boolean): void => {

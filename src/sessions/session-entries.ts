@@ -1,0 +1,112 @@
+import type { GuardedCall } from '../cache/guard.js';
+import { finalFence, isFinal, newestOf, openUnder, type SessionRecord, type StoredSession } from './session-record.js';
+import type { SessionStore } from './session-store.js';
+
+/** What whoever has the lock found. */
+export interface FoundSession {
+  /** Undefined if there is no such session. */
+  readonly newest: StoredSession | undefined;
+  /** Of all that was found, ends that were asked for apart. */
+  readonly highestFence: number;
+  /** Whether readers without the lock find an older one. */
+  readonly isHidden: boolean;
+  /** Slots that nobody needs any more. */
+  readonly outvoted: readonly number[];
+}
+
+/** So many fences are looked through at most: who finds nothing under the lock leaves a gap, and a lock of the user's may leave more. */
+const mostSlots = 100;
+
+/**
+ * One session in a store that can only get, set and delete. A process that was stopped, or whose client sends what it has queued, may write at any time, also
+ * long after its lease; so nothing that counts may be where two of them write:
+ *
+ *     head   the newest record, for readers. Everybody writes it, and a late write may put an older one there
+ *     slot   one for each fence, written by that fence's owner only. The highest has the session
+ *     end    written by `end()` alone, and above every fence: no late write brings an ended session back
+ *
+ * Invariants:
+ *
+ * - A record is in its slot before it's in the head, and the slot of the newest record stays.
+ * - Who has the lock looks at the head and at every slot above it, up to its own: an old head costs some reads, and loses nothing. Also at the slots of those who
+ *   sent the newest refresh token and fell silent.
+ * - A slot is deleted once a newer record is in another.
+ */
+export class SessionEntries {
+  readonly #name: string;
+  readonly #store: SessionStore;
+
+  constructor(name: string, store: SessionStore) {
+    this.#name = name;
+    this.#store = store;
+  }
+
+  /** What readers see. */
+  async head(call?: GuardedCall): Promise<StoredSession | undefined> {
+    const [end, head] = await Promise.all([this.#store.load(this.#end, call), this.#store.load(this.#name, call)]);
+    return newestOf([end, head]);
+  }
+
+  /** The same by who asks often, and would hear of an end elsewhere. */
+  async glance(): Promise<StoredSession | undefined> {
+    return this.#store.load(this.#name);
+  }
+
+  /** By the owner of the lock. */
+  async find(ownFence: number): Promise<FoundSession> {
+    const head = await this.head();
+    if (head === undefined || isFinal(head)) return { newest: head, highestFence: 0, isHidden: false, outvoted: [] };
+    const first = Math.max(head.fence + 1, ownFence - mostSlots + 1);
+    const above = await this.#slots(Array.from({ length: Math.max(0, ownFence - first + 1) }, (_, index) => first + index));
+    // Below it may be what somebody who fell silent has got meanwhile.
+    const slots = [...above, ...await this.#slots(openUnder(newestOf([head, ...above])).filter((fence) => fence < first))];
+    const newest = newestOf([head, ...slots]);
+    return {
+      newest,
+      highestFence: Math.max(head.fence, ...slots.map(({ fence }) => fence)),
+      isHidden: newest !== head,
+      outvoted: [head, ...slots].filter((found) => found !== newest).map(({ fence }) => fence),
+    };
+  }
+
+  /** Into the writer's own slot: at any time, whoever has the lock by now. */
+  async writeSlot(how: 'save' | 'keep', session: StoredSession): Promise<void> {
+    await this.#store[how](this.#slot(session.fence), session);
+  }
+
+  async writeHead(session: StoredSession): Promise<void> {
+    await this.#store.save(this.#name, session);
+  }
+
+  /** Durable before anything else of the session is. */
+  async begin(record: SessionRecord): Promise<void> {
+    await this.#store.keep(this.#name, record);
+  }
+
+  /** For good. The tokens go with it, as far as the store lets them. */
+  async end(reason: string, fences: readonly number[]): Promise<void> {
+    await this.#store.keep(this.#end, { fence: finalFence, ended: reason });
+    await Promise.all([this.#removed(this.#name), this.forget(fences)]);
+  }
+
+  /** Slots that are left over harm nobody: they are outvoted, and the store forgets them in time. */
+  async forget(fences: readonly number[]): Promise<void> {
+    await Promise.all(fences.map(async (fence) => this.#removed(this.#slot(fence))));
+  }
+
+  async #slots(fences: readonly number[]): Promise<StoredSession[]> {
+    return (await Promise.all(fences.map(async (fence) => this.#store.load(this.#slot(fence))))).filter((slot) => slot !== undefined);
+  }
+
+  async #removed(entry: string): Promise<void> {
+    await this.#store.remove(entry).catch(() => undefined);
+  }
+
+  get #end(): string {
+    return `${this.#name}:end`;
+  }
+
+  #slot(fence: number): string {
+    return `${this.#name}:${fence}`;
+  }
+}

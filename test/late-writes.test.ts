@@ -1,0 +1,221 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { Lock } from 'grantkeeper';
+import { inProcessLock } from '../src/cache/in-process-lock.js';
+import { systemClock } from '../src/clock.js';
+import { lose } from './support/answers.js';
+import { startAuthorizationServer, type AuthorizationServer } from './support/authorization-server.js';
+import { ManualClock } from './support/clock.js';
+import { eventually } from './support/eventually.js';
+import { failureOf } from './support/failure.js';
+import { FaultyStore } from './support/faulty-store.js';
+import type { MachineClient, MachineClientOptions } from './support/machine-client.js';
+import { rejection } from './support/token-server.js';
+import { signIn, webClient } from './support/web-client.js';
+
+/*
+ * Two processes on one store, of which one was stopped, or has a client that sends what it queued long after it gave up: whatever it writes then, the other's
+ * newer record stands. The store can only get, set and delete.
+ */
+
+const HOUR = 3_600_000;
+
+let server: AuthorizationServer;
+let store: FaultyStore;
+let clock: ManualClock;
+
+beforeEach(async () => {
+  server = await startAuthorizationServer();
+  server.idTokenOnRefresh = false;
+  store = new FaultyStore();
+  clock = new ManualClock();
+});
+
+afterEach(async () => {
+  vi.useRealTimers();
+  await server.close();
+});
+
+/** A process with an empty memory. Its leases go by the lock's clock: one lock for each process stands for leases that ran out. */
+function processWith(lock: Lock, options: MachineClientOptions = {}): MachineClient {
+  return webClient(server, { store, encryptionKeys: false, clock, lock, ...options });
+}
+
+function ownLock(): Lock {
+  return inProcessLock(systemClock);
+}
+
+/** The entry that readers see. */
+function headKey(): string {
+  const found = [...store.entries.keys()].find((key) => /^grantkeeper:session:[^:]+$/.test(key));
+  if (found === undefined) throw new Error('there is no session in the store');
+  return found;
+}
+
+test('M3 a head written late, by a client that had queued it, costs the next owner some reads and nobody a session', async () => {
+  const lock = ownLock();
+  const [one, other] = [processWith(lock), processWith(lock)];
+  const { session } = await signIn(one);
+  clock.advance(HOUR);
+  await session.getToken();
+  const late = store.entries.get(headKey());
+  clock.advance(HOUR);
+  await other.tokens.session(session.id).getToken();
+  store.entries.set(headKey(), late);
+  clock.advance(HOUR);
+  await processWith(lock).tokens.session(session.id).getToken();
+  expect(server.reuses).toBe(0);
+  expect(server.tokenRequests.at(-1)?.parameters.get('refresh_token')).toBe('rt-3');
+});
+
+test('M3 a head that couldn\'t be written is put right by the next owner, and what it says is handed out without a request', async () => {
+  const lock = ownLock();
+  const { session } = await signIn(processWith(lock));
+  clock.advance(HOUR);
+  const hold = server.hold();
+  const refreshed = session.getToken();
+  await hold.arrived;
+  const head = headKey();
+  const before = store.entries.get(head);
+  hold.release();
+  const { value } = await refreshed;
+  store.entries.set(head, before);
+  const requests = server.tokenRequests.length;
+  expect((await processWith(lock).tokens.session(session.id).getToken()).value).toBe(value);
+  expect(server.tokenRequests).toHaveLength(requests);
+  expect(String(store.entries.get(head))).toContain(value);
+});
+
+test('M3 an end by the server that is written late ends nothing: it is looked at under the lock', async () => {
+  const lock = ownLock();
+  const { session } = await signIn(processWith(lock));
+  clock.advance(HOUR);
+  const { value } = await session.getToken();
+  store.entries.set(headKey(), JSON.stringify({ version: 1, fence: 0, ended: 'refused' }));
+  expect((await processWith(lock).tokens.session(session.id).getToken()).value).toBe(value);
+  expect(await session.info()).toMatchObject({ id: session.id });
+});
+
+test('R9 an end that was asked for is not undone by a record that is written late', async () => {
+  const lock = ownLock();
+  const { session } = await signIn(processWith(lock));
+  const [head, record] = [headKey(), store.entries.get(headKey())];
+  await session.end();
+  store.entries.set(head, record);
+  const elsewhere = processWith(lock).tokens.session(session.id);
+  expect(await failureOf(elsewhere.getToken())).toMatchObject({ code: 'reauthorization_required' });
+  expect(await elsewhere.info()).toBeUndefined();
+});
+
+test('R9 a refresh whose lease ran out while somebody else ended the session hands out nothing, and revokes what it got', async () => {
+  const sleeper = processWith(ownLock());
+  const { session } = await signIn(sleeper);
+  clock.advance(HOUR);
+  const hold = server.hold();
+  const late = failureOf(session.getToken());
+  await hold.arrived;
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 60_000 });
+  await processWith(ownLock()).tokens.session(session.id).end({ revoke: false });
+  hold.release();
+  expect(await late).toMatchObject({ code: 'reauthorization_required' });
+  await eventually(() => { expect(server.revocations).toEqual([{ token: 'rt-2', hint: 'refresh_token' }]); });
+});
+
+test('M3 a lease that ran out before the refresh token left: it doesn\'t leave', async () => {
+  const sleeper = processWith(ownLock());
+  const { session } = await signIn(sleeper);
+  clock.advance(HOUR);
+  const write = store.holds('set');
+  const late = failureOf(session.getToken());
+  await write.arrived;
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 60_000 });
+  write.release();
+  expect(await late).toMatchObject({ code: 'store_failed', retryable: true });
+  expect(server.tokenRequests).toHaveLength(1);
+  vi.useRealTimers();
+  expect(await processWith(ownLock()).tokens.session(session.id).getToken()).toMatchObject({ type: 'Bearer' });
+});
+
+test('M3 who finds a refresh token sent by somebody that fell silent gives the sender time, and takes what it writes', async () => {
+  const { session } = await signIn(processWith(ownLock()));
+  clock.advance(HOUR);
+  const hold = server.hold();
+  const refreshed = session.getToken();
+  await hold.arrived;
+  const gets = store.count('get');
+  const other = processWith(ownLock()).tokens.session(session.id).getToken();
+  // It has looked once, under its lock.
+  await eventually(() => { expect(store.count('get')).toBeGreaterThanOrEqual(gets + 4); });
+  hold.release();
+  expect((await other).value).toBe((await refreshed).value);
+  expect(server.tokenRequests).toHaveLength(2);
+});
+
+test('M3 what a silent sender wrote after all is taken by who had already been refused: no reuse detection, and the session lives', async () => {
+  server.rotation = 'keep';
+  const sleeper = processWith(ownLock(), { refreshGrace: HOUR });
+  const { session } = await signIn(sleeper);
+  clock.advance(HOUR);
+  const hold = server.hold();
+  const refreshed = session.getToken();
+  await hold.arrived;
+  const second = server.hold();
+  const other = processWith(ownLock(), { refreshGrace: HOUR }).tokens.session(session.id).getToken();
+  await second.arrived;
+  hold.release({ json: { access_token: 'at-late', token_type: 'Bearer', expires_in: 3600, refresh_token: 'rt-late' } });
+  await refreshed;
+  second.release(rejection('invalid_grant'));
+  expect((await other).value).toBe('at-late');
+});
+
+test('fences that begin anew don\'t hide what a process wrote that died before anybody could see it', async () => {
+  const { session } = await signIn(processWith(ownLock()));
+  const head = headKey();
+  const before = store.entries.get(head);
+  clock.advance(HOUR);
+  const { value } = await session.getToken();
+  store.entries.set(head, before);
+  // A lock whose server was emptied gives the fence again under which the record is.
+  expect((await processWith(ownLock()).tokens.session(session.id).getToken()).value).toBe(value);
+  expect(server.tokenRequests).toHaveLength(2);
+});
+
+test('R2 while a refresh token is in memory only, nobody else gets at the session: they would use the one that is spent', async () => {
+  const lock = ownLock();
+  const [one, other] = [processWith(lock), processWith(lock)];
+  const { session } = await signIn(one);
+  clock.advance(HOUR);
+  const hold = server.hold();
+  const refreshed = session.getToken();
+  await hold.arrived;
+  store.failsNext('set', 'set');
+  hold.release();
+  const { value } = await refreshed;
+  const gets = store.count('get');
+  const waiting = other.tokens.session(session.id).getToken();
+  await eventually(() => { expect(store.count('get')).toBeGreaterThan(gets + 4); });
+  expect(server.tokenRequests).toHaveLength(2);
+  await session.getToken();
+  expect((await waiting).value).toBe(value);
+  expect(server.tokenRequests).toHaveLength(2);
+});
+
+test('R5 an answer that is known to be lost keeps nobody waiting: its sender said so', async () => {
+  const lock = ownLock();
+  Object.assign(server, { graceMs: HOUR });
+  const { session } = await signIn(processWith(lock, { retry: { limit: 0 } }));
+  clock.advance(HOUR);
+  server.answersNext(lose());
+  await failureOf(session.getToken());
+  const slots = [...store.entries].filter(([key]) => /:\d+$/.test(key)).map(([, text]) => JSON.parse(String(text)) as { attempt?: object });
+  expect(slots).toMatchObject([{ attempt: { sends: 1, openUnder: [] } }]);
+});
+
+test('an owner leaves one slot behind, whatever happened before', async () => {
+  const lock = ownLock();
+  const { session } = await signIn(processWith(lock));
+  for (let hours = 0; hours < 5; hours += 1) {
+    clock.advance(HOUR);
+    await processWith(lock).tokens.session(session.id).getToken();
+  }
+  await eventually(() => { expect([...store.entries.keys()].filter((key) => key.startsWith(headKey()))).toHaveLength(2); });
+});
