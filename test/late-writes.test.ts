@@ -190,6 +190,7 @@ test('R2 while a refresh token is in memory only, nobody else gets at the sessio
   store.failsNext('set', 'set');
   hold.release();
   const { value } = await refreshed;
+  expect(await lock.acquire(headKey(), 'somebody else', 1_000, 0)).toMatchObject({ busy: expect.any(Number) as number });
   const gets = store.count('get');
   const waiting = other.tokens.session(session.id).getToken();
   await eventually(() => { expect(store.count('get')).toBeGreaterThan(gets + 4); });

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { createClient } from 'redis';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { startApi, type Api } from './support/api-server.js';
 import { startAuthorizationServer, type AuthorizationServer } from './support/authorization-server.js';
@@ -9,6 +10,7 @@ import { startProgram, type RunningProgram } from './support/child-process.js';
 import { Browser } from './support/browser.js';
 import { eventually } from './support/eventually.js';
 import { freePort } from './support/free-port.js';
+import { describeWithRedis, startRedis } from './support/redis-server.js';
 import { followLogin } from './support/user-agent.js';
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
@@ -50,15 +52,15 @@ async function run(program: string | undefined): Promise<string> {
 }
 
 describe('every program in the README runs', () => {
-  test('there are eight', () => {
-    expect(programs).toHaveLength(8);
+  test('there are nine', () => {
+    expect(programs).toHaveLength(9);
   });
 
   test('they compile, under `exactOptionalPropertyTypes` as well', () => {
     const folder = new URL('../.reports/readme/', import.meta.url);
     mkdirSync(folder, { recursive: true });
     programs.forEach((program, index) => { writeFileSync(new URL(`${index}.ts`, folder), program); });
-    writeFileSync(new URL('tsconfig.json', folder), JSON.stringify({ extends: '../../tsconfig.json', compilerOptions: { noPropertyAccessFromIndexSignature: false, paths: { grantkeeper: ['../../src/index.ts'], 'grantkeeper/node': ['../../src/node.ts'] } }, include: ['*.ts'] }));
+    writeFileSync(new URL('tsconfig.json', folder), JSON.stringify({ extends: '../../tsconfig.json', compilerOptions: { noPropertyAccessFromIndexSignature: false, paths: { grantkeeper: ['../../src/index.ts'], 'grantkeeper/node': ['../../src/node.ts'], 'grantkeeper/redis': ['../../src/redis.ts'] } }, include: ['*.ts'] }));
     const { status, stdout } = spawnSync(process.execPath, [fileURLToPath(new URL('../node_modules/typescript/bin/tsc', import.meta.url)), '-p', fileURLToPath(folder)], { encoding: 'utf8' });
     expect({ status, stdout }).toEqual({ status: 0, stdout: '' });
   }, 60_000);
@@ -115,8 +117,22 @@ describe('every program in the README runs', () => {
   });
 });
 
+describeWithRedis('the program of many processes', () => {
+  test('gets a token by the lock, and leaves it in the store', async () => {
+    await using redis = await startRedis();
+    const program = await start(programs[8], { REDIS_URL: redis.url });
+    await program.prints('Bearer\n');
+    program.kill();
+    const { stderr } = await program.finished;
+    expect(stderr).toBe('');
+    const client = await createClient({ url: redis.url }).connect();
+    expect((await client.keys('*')).map((key) => key.replace(/[\w-]{43}/, '<hash>')).sort()).toEqual(['grantkeeper:lock:{grantkeeper:token:<hash>}', 'keyv::keyv:grantkeeper:token:<hash>']);
+    client.destroy();
+  });
+});
+
 test('every relative link in the documents leads somewhere', () => {
-  const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/threats.md', 'docs/refresh-grace.md'].map((name) => new URL(`../${name}`, import.meta.url));
+  const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/threats.md', 'docs/refresh-grace.md', 'docs/many-processes.md'].map((name) => new URL(`../${name}`, import.meta.url));
   const links = documents.flatMap((document) => [...readFileSync(document, 'utf8').matchAll(/\]\(([^)#:]+)\)/g)].map(([, target = '']) => new URL(target, document)));
   expect(links.length).toBeGreaterThan(8);
   for (const link of links) expect(existsSync(link), link.href).toBe(true);

@@ -14,15 +14,15 @@ export interface ApiCall {
 /** No `form-action`: browsers hold that against the redirect of a form's answer, too, and a logout goes on to the authorization server. */
 export const contentSecurityPolicy: string = `default-src 'none'; style-src ${styleSource}; script-src ${sourceOf(script)}; connect-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'`;
 
-export function signedOutPage(): string {
+export function signedOutPage(replica?: string): string {
   return document({ narrow: true, title: 'Example shop', content: html`<section class="card">
 <h1>Example shop</h1>
 <p class="quiet">Sign in to see your orders.</p>
 <a class="button" href="/login">Sign in</a>
-</section>` });
+</section>${answeredBy(replica)}` });
 }
 
-export function signedInPage({ claims = {}, scope, createdAt }: SessionInfo, { at, status, body, expiresAt }: ApiCall): string {
+export function signedInPage({ claims = {}, scope, createdAt }: SessionInfo, { at, status, body, expiresAt }: ApiCall, replica?: string): string {
   return document({ title: 'Your orders', content: html`<header class="row">
 <div>
 <h1>Example shop</h1>
@@ -39,7 +39,7 @@ export function signedInPage({ claims = {}, scope, createdAt }: SessionInfo, { a
 </div>
 <pre id="answer" aria-live="polite">${JSON.stringify(body, null, 2)}</pre>
 <ol id="calls">
-<li>${timeOf(at)} <code>/v1/orders</code> <span>${status}</span></li>
+<li>${timeOf(at)} <code>/v1/orders</code> <span>${status}</span>${replica === undefined ? undefined : html` <span>${replica}</span>`}</li>
 </ol>
 <p class="quiet small">Your browser calls this site, and this site the API: the access token stays on the server.</p>
 </section>
@@ -61,19 +61,24 @@ export function signedInPage({ claims = {}, scope, createdAt }: SessionInfo, { a
 </dl>
 </section>
 </div>
-</div>
+</div>${answeredBy(replica)}
 <script>${new Html(script)}</script>` });
 }
 
 /** Claims that say nothing of the user (OpenID Connect Core section 2). */
 const ofTheProtocol = new Set(['aud', 'azp', 'exp', 'iat', 'nonce', 'at_hash', 'c_hash', 'sid']);
 
-export function failurePage(title: string, text: string): string {
+export function failurePage(title: string, text: string, replica?: string): string {
   return document({ narrow: true, title, content: html`<section class="card">
 <h1>${title}</h1>
 <p class="quiet">${text}</p>
 <a class="button" href="/">Go on</a>
-</section>` });
+</section>${answeredBy(replica)}` });
+}
+
+function answeredBy(replica: string | undefined): Html | undefined {
+  return replica === undefined ? undefined : html`
+<p class="quiet small">This page was made by <strong>${replica}</strong>.</p>`;
 }
 
 function textOf(claim: unknown): string {

@@ -10,9 +10,10 @@ function timeOf(at) {
   return new Date(at).toLocaleTimeString('en-GB');
 }
 
-function note({ at, status, isNew }) {
+function note({ at, status, by, isNew }) {
   const line = element('li', '');
   line.append(element('time', timeOf(at)), ' ', element('code', '/v1/orders'), ' ', element('span', status));
+  if (by) line.append(' ', element('span', by));
   if (isNew) line.append(' ', element('span', 'new token', { className: 'new' }));
   calls.prepend(line);
   while (calls.children.length > 6) calls.lastElementChild.remove();
@@ -31,7 +32,8 @@ again.addEventListener('click', async () => {
     const call = await response.json();
     answer.textContent = JSON.stringify(response.ok ? call.body : call, null, 2);
     const isNew = response.ok && call.expiresAt !== undefined && String(call.expiresAt) !== expires.dataset.at;
-    note(response.ok ? { ...call, isNew } : { at: Date.now(), status: response.status, isNew });
+    const by = response.headers.get('x-answered-by');
+    note(response.ok ? { ...call, by, isNew } : { at: Date.now(), status: response.status, by, isNew });
     if (isNew) expires.dataset.at = call.expiresAt;
     if (isNew) count();
   } catch {

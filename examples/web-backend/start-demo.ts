@@ -1,24 +1,20 @@
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TokenManager } from 'grantkeeper';
-import { startApi, type Api } from '../shared-servers/api.js';
-import { startAuthorizationServer, type AuthorizationServer, type AuthorizationServerOptions } from '../shared-servers/authorization-server.js';
+import { startSurroundings, type Surroundings, type SurroundingsOptions } from './start-surroundings.js';
 import { createWebBackend } from './web-backend.js';
 
-export interface DemoOptions extends Pick<AuthorizationServerOptions, 'accessTokenTtl' | 'onRequest'> {
+export interface DemoOptions extends SurroundingsOptions {
   /** 0 takes a free port. @default 0 */
   port?: number;
   log: (line: string) => void;
 }
 
-export interface Demo {
+export interface Demo extends Pick<Surroundings, 'authorizationServer' | 'api'> {
   readonly url: string;
   readonly server: Server;
   readonly tokens: TokenManager;
-  readonly authorizationServer: AuthorizationServer;
-  readonly api: Api;
   close(): Promise<void>;
 }
 
@@ -34,14 +30,9 @@ export async function startDemo({ port = 0, log, ...options }: DemoOptions): Pro
   await once(server, 'listening');
   const url = `http://localhost:${(server.address() as AddressInfo).port}`;
 
-  const client = { clientId: 'shop', clientSecret: randomBytes(32).toString('base64url') };
-  const resource = { audience: 'https://api.example.com', scope: 'orders:read' };
-  const authorizationServer = await startAuthorizationServer({
-    ...options, ...client, ...resource, clientName: 'Example shop', redirectUris: [`${url}/callback`], postLogoutRedirectUris: [`${url}/`],
-  });
-  const { issuer } = authorizationServer;
-  const api = await startApi({ issuer, ...resource });
-  const { listener, tokens } = createWebBackend({ appUrl: url, issuer, ...client, apiUrl: api.url, allowInsecureRequests: true }, log);
+  const surroundings = await startSurroundings(url, options);
+  const { authorizationServer, api } = surroundings;
+  const { listener, tokens } = createWebBackend(surroundings.settings, log);
   server.on('request', listener);
   return {
     url, server, tokens, authorizationServer, api,
@@ -50,7 +41,7 @@ export async function startDemo({ port = 0, log, ...options }: DemoOptions): Pro
       server.close();
       server.closeAllConnections();
       await Promise.all([closed, tokens.close()]);
-      await Promise.all([authorizationServer.close(), api.close()]);
+      await surroundings.close();
     },
   };
 }

@@ -10,10 +10,18 @@ export interface WebBackend {
   readonly tokens: TokenManager;
 }
 
+/** One process of several: `examples/many-replicas`. */
+export interface Replica {
+  /** Its pages say it, and the header `x-answered-by`. */
+  readonly name: string;
+  readonly tokens: TokenManager;
+}
+
 /** A web backend: users sign in, and it calls an API for them. Login, callback and logout are the library's; what else it needs of it is in `call`. */
-export function createWebBackend({ appUrl, issuer, clientId, clientSecret, apiUrl, allowInsecureRequests }: Settings, log: (line: string) => void): WebBackend {
-  // Sessions are in memory here, and gone with the process: with a `store` and `encryptionKeys` they stay.
-  const tokens = createTokenManager({ issuer, clientId, clientSecret, allowInsecureRequests });
+export function createWebBackend(settings: Settings, log: (line: string) => void, replica?: Replica): WebBackend {
+  const { appUrl, issuer, clientId, clientSecret, apiUrl, allowInsecureRequests } = settings;
+  // Sessions are in memory here, and gone with the process: with a `store` and `encryptionKeys` they stay, and with a `lock` as well several processes share them.
+  const tokens = replica?.tokens ?? createTokenManager({ issuer, clientId, clientSecret, allowInsecureRequests });
   const auth = createLoginHandlers(tokens, {
     redirectUri: new URL('/callback', appUrl),
     scope: 'openid profile offline_access orders:read',
@@ -34,8 +42,8 @@ export function createWebBackend({ appUrl, issuer, clientId, clientSecret, apiUr
   const home = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const session = auth.session(request);
     const info = await session?.info();
-    if (session === undefined || info === undefined) sendPage(response, 200, signedOutPage());
-    else sendPage(response, 200, signedInPage(info, await call(session)));
+    if (session === undefined || info === undefined) sendPage(response, 200, signedOutPage(replica?.name));
+    else sendPage(response, 200, signedInPage(info, await call(session), replica?.name));
   };
 
   const orders = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -49,7 +57,7 @@ export function createWebBackend({ appUrl, issuer, clientId, clientSecret, apiUr
     switch (`${request.method} ${pathOf(request)}`) {
       case 'GET /': await home(request, response); break;
       case 'GET /api/orders': await orders(request, response); break;
-      default: sendPage(response, 404, failurePage('There is no such page', 'Perhaps it has moved.'));
+      default: sendPage(response, 404, failurePage('There is no such page', 'Perhaps it has moved.', replica?.name));
     }
   };
 
@@ -60,12 +68,13 @@ export function createWebBackend({ appUrl, issuer, clientId, clientSecret, apiUr
     if (response.headersSent) response.destroy();
     else if (pathOf(request).startsWith('/api/')) sendJson(response, status, { error: code });
     else if (code === 'reauthorization_required') response.writeHead(303, { location: `/login?${new URLSearchParams({ returnTo: request.url ?? '/' }).toString()}` }).end();
-    else sendPage(response, status, failurePage(title, text));
+    else sendPage(response, status, failurePage(title, text, replica?.name));
   };
 
   return {
     tokens,
     listener: (request, response) => {
+      if (replica !== undefined) response.setHeader('x-answered-by', replica.name);
       answer(request, response).catch((error: unknown) => { fail(request, response, error); });
     },
   };
