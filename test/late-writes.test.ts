@@ -179,6 +179,20 @@ test('fences that begin anew don\'t hide what a process wrote that died before a
   expect(server.tokenRequests).toHaveLength(2);
 });
 
+test('and nothing is written under such a fence: two processes never write one slot', async () => {
+  const { session } = await signIn(processWith(ownLock()));
+  const head = headKey();
+  const before = store.entries.get(head);
+  clock.advance(HOUR);
+  await session.getToken();
+  store.entries.set(head, before);
+  clock.advance(HOUR);
+  const sets = store.calls.length;
+  await processWith(ownLock()).tokens.session(session.id).getToken();
+  const slots = store.calls.slice(sets).filter(({ operation, key }) => operation === 'set' && key !== head).map(({ key }) => key.slice(head.length));
+  expect(new Set(slots)).toEqual(new Set([':2']));
+});
+
 test('R2 while a refresh token is in memory only, nobody else gets at the session: they would use the one that is spent', async () => {
   const lock = ownLock();
   const [one, other] = [processWith(lock), processWith(lock)];
@@ -198,6 +212,87 @@ test('R2 while a refresh token is in memory only, nobody else gets at the sessio
   await session.getToken();
   expect((await waiting).value).toBe(value);
   expect(server.tokenRequests).toHaveLength(2);
+});
+
+test('R2 it is written without anybody asking for a token, for as long as nobody else can have the lock', async () => {
+  const lock = ownLock();
+  const { session } = await signIn(processWith(lock));
+  clock.advance(HOUR);
+  const hold = server.hold();
+  const refreshed = session.getToken();
+  await hold.arrived;
+  store.failsNext('set', 'set');
+  hold.release();
+  const { value } = await refreshed;
+  expect((await processWith(lock).tokens.session(session.id).getToken()).value).toBe(value);
+  expect(server.tokenRequests).toHaveLength(2);
+});
+
+test('R2 a slot in which a silent sender may yet write is left alone by who finds nothing in it', async () => {
+  server.expiresIn = 24 * 3_600;
+  const options = { sessionLifetime: 4 * HOUR };
+  const { session } = await signIn(processWith(ownLock(), options));
+  const hold = server.hold();
+  const refreshed = session.forResource({ resource: 'https://a.example' }).getToken();
+  await hold.arrived;
+  const elsewhere = processWith(ownLock(), options).tokens.session(session.id);
+  // Fences of a lock of its own begin anew: the first is the sender's.
+  const touch = store.holds('set');
+  let isArrived = false;
+  void touch.arrived.then(() => { isArrived = true; });
+  clock.advance(HOUR);
+  await eventually(async () => {
+    await elsewhere.getToken();
+    expect(isArrived).toBe(true);
+  });
+  hold.release();
+  await refreshed;
+  touch.release();
+  await eventually(() => { expect(String(store.entries.get(headKey()))).toContain('"fence":2'); });
+  await elsewhere.forResource({ resource: 'https://b.example' }).getToken();
+  expect(server.lastTokenRequest.parameters.get('refresh_token')).toBe('rt-2');
+  expect(server.reuses).toBe(0);
+});
+
+test('M1 who waits for another\'s refresh finds its token in the head, and needs no lock', async () => {
+  const lock = ownLock();
+  let given = 0;
+  const counting: Lock = {
+    async acquire(...call) {
+      const answer = await lock.acquire(...call);
+      if ('fence' in answer) given += 1;
+      return answer;
+    },
+    renew: async (...call) => lock.renew(...call),
+    release: async (...call) => lock.release(...call),
+  };
+  const { session } = await signIn(processWith(counting));
+  clock.advance(HOUR);
+  given = 0;
+  const hold = server.hold();
+  const refreshed = session.getToken();
+  await hold.arrived;
+  const gets = store.count('get');
+  const waiting = processWith(counting).tokens.session(session.id).getToken();
+  await eventually(() => { expect(store.count('get')).toBeGreaterThan(gets + 2); });
+  hold.release();
+  expect((await waiting).value).toBe((await refreshed).value);
+  expect(given).toBe(1);
+});
+
+test('M3 a refresh token for whose answer too little time is left doesn\'t leave: a process that slept finds its timers late', async () => {
+  const { tokens } = processWith(ownLock());
+  const { session } = await signIn({ tokens });
+  clock.advance(HOUR);
+  const write = store.holds('set');
+  const late = failureOf(session.getToken());
+  await write.arrived;
+  const now = performance.now.bind(performance);
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + 9_500);
+  write.release();
+  expect(await late).toMatchObject({ code: 'timeout', retryable: true });
+  vi.restoreAllMocks();
+  expect(server.tokenRequests).toHaveLength(1);
 });
 
 test('R5 an answer that is known to be lost keeps nobody waiting: its sender said so', async () => {

@@ -122,6 +122,29 @@ describe('M3 a lease that ran out while its owner slept', () => {
   });
 });
 
+test('a closed manager that waited for somebody else sends no refresh token', async () => {
+  const store = new MapStore();
+  const clock = new ManualClock();
+  const lock = inProcessLock(systemClock);
+  const options = { store, encryptionKeys: false as const, clock, lock };
+  const one = webClient(server, options);
+  const { session } = await signIn(one);
+  clock.advance(HOUR);
+  const hold = server.hold();
+  const refused = failureOf(session.getToken());
+  await hold.arrived;
+  const other = webClient(server, options);
+  const gets = store.count('get');
+  const waiting = failureOf(other.tokens.session(session.id).getToken());
+  await eventually(() => { expect(store.count('get')).toBeGreaterThan(gets + 2); });
+  const closed = other.tokens.close();
+  hold.release(rejection('invalid_request'));
+  await refused;
+  expect(await waiting).toMatchObject({ code: 'invalid_configuration' });
+  await closed;
+  expect(server.tokenRequests).toHaveLength(2);
+});
+
 describe('fences', () => {
   test('a process that knows nothing of a session writes its end above what the record has', async () => {
     const store = new MapStore();

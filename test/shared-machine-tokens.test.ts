@@ -72,6 +72,23 @@ describe('M1 machine tokens of processes on one store', () => {
     expect(server.tokenRequests).toHaveLength(2);
   });
 
+  test('M1 a token that a process finds due is served, and renewed at once: its next call may be far away', async () => {
+    await tokenOf(processWith());
+    clock.advance(0.95 * HOUR);
+    const cold = processWith();
+    expect(await tokenOf(cold)).toBe('at-1');
+    await eventually(() => { expect(server.tokenRequests).toHaveLength(2); });
+    await cold.tokens.close();
+  });
+
+  test('R8 a token that a process finds with little left is served while the server is down', async () => {
+    await tokenOf(processWith());
+    clock.advance(HOUR - 10_000);
+    server.answersNext(...Array.from({ length: 3 }, () => ({ status: 503 })));
+    expect(await tokenOf(processWith())).toBe('at-1');
+    expect(await tokenOf(processWith())).toBe('at-2');
+  });
+
   test('M1 a process with a good token asks neither the store nor the lock', async () => {
     const process = processWith();
     await tokenOf(process);
@@ -96,6 +113,25 @@ describe('M1 machine tokens of processes on one store', () => {
     const next = await Promise.all(all.map(async ({ tokens: manager }, index) => manager.clientCredentials().getToken({ rejected: tokens[index] })));
     expect(new Set(next.map(({ value }) => value))).toEqual(new Set(['at-2']));
     expect(server.tokenRequests).toHaveLength(2);
+  });
+
+  test('M1 who gets the lock looks once more: somebody may have been there since it looked', async () => {
+    const [asked, goesOn] = [deferred(), deferred()];
+    const slow: Lock = {
+      acquire: async (...call) => {
+        asked.resolve();
+        await goesOn.promise;
+        return lock.acquire(...call);
+      },
+      renew: async (...call) => lock.renew(...call),
+      release: async (...call) => lock.release(...call),
+    };
+    const waiting = tokenOf(processWith({ lock: slow }));
+    await asked.promise;
+    await tokenOf(processWith());
+    goesOn.resolve();
+    expect(await waiting).toBe('at-1');
+    expect(server.tokenRequests).toHaveLength(1);
   });
 
   test('without a lock of its own each process asks for itself, as it does without a store', async () => {

@@ -47,13 +47,10 @@ export function sharedGrant(key: string, grant: RepeatableGrant, context: Shared
     };
     try {
       if (exclusive === undefined) return await alone();
-      let isOurTurn = false;
       const wanted = { name: `grantkeeper:token:${key}`, fenceAtLeast: 0, patience: timeout / 2, renewedLeaseMs };
-      return await exclusive.run(wanted, async () => {
-        isOurTurn = true;
-        return await found() ?? alone();
-      }, found).catch(async (thrown: unknown) => {
-        if (isOurTurn || !(thrown instanceof OAuthError) || thrown.code !== 'store_failed') throw thrown;
+      return await exclusive.run(wanted, async () => await found() ?? alone(), found).catch(async (thrown: unknown) => {
+        // Only the lock fails so: a store that does is a miss.
+        if (!(thrown instanceof OAuthError) || thrown.code !== 'store_failed') throw thrown;
         report('lock', thrown);
         return alone();
       });
