@@ -10,6 +10,7 @@ export const measurements: ReadonlyMap<string, Entry> = new Map([
   ['staggered-401s', { about: 'token requests for 10 staggered 401s', load: () => import('./staggered-401s.js') }],
   ['session-expiry', { about: 'token requests for 100 callers of one session at expiry', load: () => import('./session-expiry.js') }],
   ['lock-cycles', { about: 'lock cycles per second on Redis and PostgreSQL', load: () => import('./lock-cycles.js') }],
+  ['shared-store', { about: 'what a shared store and lock add to a warm getToken()', load: () => import('./shared-store.js') }],
   ['heap', { about: 'heap per cached token at 100,000 distinct requests', load: () => import('./heap.js') }],
   ['upload', { about: 'memory retained by a 128 MiB streamed upload', load: () => import('./upload.js') }],
   ['import-time', { about: 'import time in a fresh process', load: () => import('./import-time.js') }],

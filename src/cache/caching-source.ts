@@ -68,15 +68,15 @@ export class CachingSource {
     if (held === undefined || held.refused || due === 'must refresh') {
       const token = await waitFor(this.#renewed(rejected), signal);
       // What was found in the store may be due already, and the next call may come to another process, which would have to wait for it.
-      this.#renewAhead();
+      if (this.#held?.due === 'may refresh') this.#renewAhead();
       return token;
     }
-    this.#renewAhead();
+    if (due === 'may refresh') this.#renewAhead();
     return held.token;
   }
 
   #renewAhead(): void {
-    if (this.#held?.due === 'may refresh' && this.#mayDepartUnasked) this.#depart(undefined);
+    if (this.#mayDepartUnasked) this.#depart(undefined);
   }
 
   get #isWithoutToken(): boolean {
