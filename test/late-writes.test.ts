@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { Lock } from 'grantkeeper';
+import type { Lock, Session } from 'grantkeeper';
 import { inProcessLock } from '../src/cache/in-process-lock.js';
 import { systemClock } from '../src/clock.js';
 import { lose } from './support/answers.js';
@@ -49,6 +49,17 @@ function headKey(): string {
   const found = [...store.entries.keys()].find((key) => /^grantkeeper:session:[^:]+$/.test(key));
   if (found === undefined) throw new Error('there is no session in the store');
   return found;
+}
+
+/** The session's next access token, whose refresh token is in memory only. */
+async function refreshedWhileStoreFails(session: Session): Promise<string> {
+  clock.advance(HOUR);
+  const hold = server.hold();
+  const refreshed = session.getToken();
+  await hold.arrived;
+  store.failsNext('set', 'set');
+  hold.release();
+  return (await refreshed).value;
 }
 
 test('M3 a head written late, by a client that had queued it, costs the next owner some reads and nobody a session', async () => {
@@ -197,13 +208,7 @@ test('R2 while a refresh token is in memory only, nobody else gets at the sessio
   const lock = ownLock();
   const [one, other] = [processWith(lock), processWith(lock)];
   const { session } = await signIn(one);
-  clock.advance(HOUR);
-  const hold = server.hold();
-  const refreshed = session.getToken();
-  await hold.arrived;
-  store.failsNext('set', 'set');
-  hold.release();
-  const { value } = await refreshed;
+  const value = await refreshedWhileStoreFails(session);
   expect(await lock.acquire(headKey(), 'somebody else', 1_000, 0)).toMatchObject({ busy: expect.any(Number) as number });
   const gets = store.count('get');
   const waiting = other.tokens.session(session.id).getToken();
@@ -217,13 +222,7 @@ test('R2 while a refresh token is in memory only, nobody else gets at the sessio
 test('R2 it is written without anybody asking for a token, for as long as nobody else can have the lock', async () => {
   const lock = ownLock();
   const { session } = await signIn(processWith(lock));
-  clock.advance(HOUR);
-  const hold = server.hold();
-  const refreshed = session.getToken();
-  await hold.arrived;
-  store.failsNext('set', 'set');
-  hold.release();
-  const { value } = await refreshed;
+  const value = await refreshedWhileStoreFails(session);
   expect((await processWith(lock).tokens.session(session.id).getToken()).value).toBe(value);
   expect(server.tokenRequests).toHaveLength(2);
 });
