@@ -295,12 +295,12 @@ describe('a store or lock that fails', () => {
     expect(server.tokenRequests).toHaveLength(0);
   });
 
-  test('A3 a lock whose answer takes longer than the login may: timeout, and nothing is spent', async () => {
+  test('A3 a lock whose answer takes longer than a call of it may: store_failed, and nothing is spent', async () => {
     const lock = inProcessLock(client.clock);
     const shared: MachineClientOptions = { store, encryptionKeys: [newKey()], clock: client.clock };
     const hasty = webClient(server, { ...shared, timeout: 100, lock: { ...lock, acquire: async (...wanted) => { await delay(150); return lock.acquire(...wanted); } } });
     const login = await loginUnderWay(hasty);
-    expect(await failureOf(hasty.tokens.completeLogin(login.callback, login.transaction))).toMatchObject({ code: 'timeout', retryable: true });
+    expect(await failureOf(hasty.tokens.completeLogin(login.callback, login.transaction))).toMatchObject({ code: 'store_failed', retryable: true });
     expect(server.tokenRequests).toHaveLength(0);
     expect(await webClient(server, { ...shared, lock }).tokens.completeLogin(login.callback, login.transaction)).toHaveProperty('session');
   });

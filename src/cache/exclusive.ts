@@ -1,42 +1,6 @@
-import { randomBytes } from 'node:crypto';
-import { elapsedSince, momentOf, systemClock, type Clock } from '../clock.js';
-import { keepAlive, sleep } from '../deadline.js';
+import { keepAlive } from '../deadline.js';
 import { OAuthError } from '../errors.js';
-import type { Guard } from './guard.js';
-import type { Lock } from './lock.js';
-
-/** The time in which its holder alone may write. It's measured here from before it was asked for, so it never ends later than the lock's. */
-export interface Lease {
-  readonly fence: number;
-  /** Milliseconds. */
-  remaining(): number;
-  /** Asks for the whole lease anew; false if somebody else may have the lock by now. */
-  renew(): Promise<boolean>;
-  /**
-   * Leaves the lock taken when the work is done, until the lease runs out.
-   * @returns what releases it earlier
-   */
-  hold(): () => Promise<void>;
-}
-
-export interface ExclusiveOptions {
-  readonly lock: Lock;
-  readonly guard: Guard;
-  /** Milliseconds: longer than what is done in it may take. */
-  readonly leaseMs: number;
-  /** What leases are measured by. @default the system's, as locks are */
-  readonly clock?: Clock;
-}
-
-export interface Wanted {
-  readonly name: string;
-  /** The highest fence known. */
-  readonly fenceAtLeast: number;
-  /** Milliseconds to wait for a lock that somebody else has. @default the lease, and somewhat more */
-  readonly patience?: number;
-  /** Milliseconds of a lease that is renewed for as long as the work takes: if this process dies, others wait no longer than that. @default `leaseMs`, not renewed */
-  readonly renewedLeaseMs?: number;
-}
+import { Turn, type Lease, type TurnOptions, type Wanted } from './turn.js';
 
 /** Does one thing at a time under one name, over all processes that share the lock. */
 export interface Exclusive {
@@ -53,13 +17,8 @@ export interface Exclusive {
   settled(): Promise<void>;
 }
 
-/** Milliseconds between two tries for a lock that somebody else has: doubled up to the longest, and each a random part shorter, so that those who wait don't come at once. */
-const firstPoll = 10;
-const longestPoll = 100;
 /** Beyond its lease nobody can hold a lock: who waits longer than that, and somewhat, has no luck. */
 const patienceBeyondLease = 2_000;
-/** How often a renewed lease is renewed within its length, so that one lost call doesn't cost it. */
-const renewalsPerLease = 3;
 
 /** The last in line for a name. */
 interface Line {
@@ -77,7 +36,7 @@ type Outcome<T> = { readonly done: T } | undefined;
  * - A lock that was acquired is released, also one whose answer came too late or was lost, unless its holder leaves it to its lease.
  * - Work under way keeps the process alive: a refresh token may be on its way.
  */
-export function createExclusive(options: ExclusiveOptions): Exclusive {
+export function createExclusive(options: TurnOptions): Exclusive {
   const lines = new Map<string, Line>();
 
   /** Undefined if the lock is somebody else's for longer than `patience`. */
@@ -119,107 +78,4 @@ export function createExclusive(options: ExclusiveOptions): Exclusive {
       while (lines.size > 0) await Promise.all([...lines.values()].map(({ turn }) => turn));
     },
   };
-}
-
-/** One try for the lock, under an owner of its own, and what it became. */
-class Turn {
-  readonly #wanted: Wanted;
-  readonly #options: ExclusiveOptions;
-  readonly #owner = randomBytes(16).toString('base64url');
-  readonly #leaseMs: number;
-  #isAcquired = false;
-  #isHeld = false;
-
-  constructor(wanted: Wanted, options: ExclusiveOptions) {
-    this.#wanted = wanted;
-    this.#options = options;
-    this.#leaseMs = wanted.renewedLeaseMs ?? options.leaseMs;
-  }
-
-  /** Undefined if the lock is somebody else's for longer than `patience`. */
-  async acquire<T>(patience: number, meanwhile?: () => Promise<T | undefined>): Promise<Lease | { readonly instead: T } | undefined> {
-    const { clock = systemClock } = this.#options;
-    const gaveUp = performance.now() + patience;
-    for (let poll = firstPoll; ; poll = Math.min(poll * 2, longestPoll)) {
-      const asked = momentOf(clock);
-      const answer = await this.#ask();
-      if ('fence' in answer) {
-        this.#isAcquired = true;
-        return this.#leaseSince(asked, answer.fence, clock);
-      }
-      const left = gaveUp - performance.now();
-      if (left <= 0) return undefined;
-      await sleep(Math.min(left, (0.5 + Math.random() / 2) * poll));
-      const instead = await meanwhile?.();
-      if (instead !== undefined) return { instead };
-    }
-  }
-
-  /** Renews the lease for as long as the work takes, where it's one to be renewed. */
-  async working<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#wanted.renewedLeaseMs === undefined) return work();
-    const timer = setInterval(() => void this.#renew(), this.#leaseMs / renewalsPerLease);
-    timer.unref();
-    try {
-      return await work();
-    } finally {
-      clearInterval(timer);
-    }
-  }
-
-  async end(): Promise<void> {
-    if (this.#isAcquired && !this.#isHeld) await this.#release();
-  }
-
-  #leaseSince(asked: ReturnType<typeof momentOf>, fence: number, clock: Clock): Lease {
-    let since = asked;
-    return {
-      fence,
-      remaining: () => this.#leaseMs - elapsedSince(since, clock),
-      renew: async () => {
-        const again = momentOf(clock);
-        const isOurs = await this.#renew();
-        if (isOurs) since = again;
-        return isOurs;
-      },
-      hold: () => {
-        this.#isHeld = true;
-        return async () => this.#release();
-      },
-    };
-  }
-
-  async #ask(): ReturnType<Lock['acquire']> {
-    const { lock, guard } = this.#options;
-    const { name, fenceAtLeast } = this.#wanted;
-    let isWaitedFor = true;
-    const letGo = (): void => void (async () => lock.release(name, this.#owner))().catch(() => undefined);
-    try {
-      return await guard('acquire', async () => {
-        try {
-          const answer = await lock.acquire(name, this.#owner, this.#leaseMs, fenceAtLeast);
-          // Clients run queued commands later: nobody would be there to use it.
-          if (!isWaitedFor) letGo();
-          return answer;
-        } catch (thrown) {
-          // It may have been acquired all the same.
-          letGo();
-          throw thrown;
-        }
-      });
-    } catch (thrown) {
-      isWaitedFor = false;
-      throw thrown;
-    }
-  }
-
-  async #renew(): Promise<boolean> {
-    const { lock, guard } = this.#options;
-    return guard('renew', async () => lock.renew(this.#wanted.name, this.#owner, this.#leaseMs)).catch(() => false);
-  }
-
-  async #release(): Promise<void> {
-    const { lock, guard } = this.#options;
-    await guard('release', async () => lock.release(this.#wanted.name, this.#owner), { insists: true }).catch(() => undefined);
-  }
 }

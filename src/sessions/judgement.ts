@@ -3,7 +3,7 @@ import { OAuthError } from '../errors.js';
 import { fromResponse, toStored, type GrantedToken } from '../grants/granted-token.js';
 import type { ReceivedTokens } from '../server/authorization-server.js';
 import type { StoredToken } from '../tokens/stored-token.js';
-import type { RotationContext, SessionTokenRequest } from './rotation.js';
+import type { RotationContext, SessionTokenRequest } from './rotation-context.js';
 import type { SessionRecord } from './session-record.js';
 
 /** What of an answer can be used; the refresh token in it is kept whatever comes of this. */

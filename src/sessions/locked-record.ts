@@ -1,5 +1,6 @@
-import type { Exclusive, Lease, Wanted } from '../cache/exclusive.js';
+import type { Exclusive } from '../cache/exclusive.js';
 import type { GuardedCall } from '../cache/guard.js';
+import type { Lease, Wanted } from '../cache/turn.js';
 import type { Clock } from '../clock.js';
 import { OAuthError } from '../errors.js';
 import { SessionEntries } from './session-entries.js';

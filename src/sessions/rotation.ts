@@ -1,43 +1,21 @@
-import type { Lease } from '../cache/exclusive.js';
-import { elapsedSince, momentOf, type Clock, type Moment } from '../clock.js';
+import type { Lease } from '../cache/turn.js';
+import { elapsedSince, momentOf, type Moment } from '../clock.js';
 import { deadlineIn, orAbort, sleep, type Deadline } from '../deadline.js';
 import { OAuthError } from '../errors.js';
-import type { Events } from '../events.js';
 import { fromStored, type GrantedToken } from '../grants/granted-token.js';
 import type { GrantCall } from '../grants/grant.js';
 import { outcomeOf } from '../grants/refresh-token.js';
-import type { RetryBudget } from '../retry/retry-budget.js';
-import type { RetryPolicy } from '../retry/retry-options.js';
 import { withRetries } from '../retry/with-retries.js';
-import type { AuthorizationServer, ReceivedTokens, SendRefresh } from '../server/authorization-server.js';
+import type { ReceivedTokens, SendRefresh } from '../server/authorization-server.js';
 import { revokeQuietly } from '../server/revocation.js';
 import type { CanonicalTokenRequest } from '../tokens/token-request.js';
-import { anotherSend, closed, isLastSend, isWithinGrace, type RefreshGrace } from './refresh-attempt.js';
+import { anotherSend, closed, isLastSend, isWithinGrace } from './refresh-attempt.js';
 import type { SessionEntry } from './session-entry.js';
 import { hasExpired, identity, judged } from './judgement.js';
 import { Superseded } from './locked-record.js';
 import { reauthorizationRequired, type EndReason } from './reauthorization.js';
+import type { RotationContext, SessionTokenRequest } from './rotation-context.js';
 import { refreshTokenName, type SessionRecord } from './session-record.js';
-
-export interface RotationContext extends RefreshGrace {
-  readonly server: AuthorizationServer;
-  readonly serverName: string;
-  readonly clock: Clock;
-  readonly events: Events;
-  /** Milliseconds for the token request, its repetitions included; and for what comes before the lock. */
-  readonly timeout: number;
-  /** Milliseconds that a token lives whose server named no lifetime. */
-  readonly assumedLifetime: number;
-  readonly retry: RetryPolicy;
-  readonly budget: RetryBudget;
-}
-
-/** Which of a session's tokens is wanted. */
-export interface SessionTokenRequest {
-  /** Names it in the record; empty for the session's own. */
-  readonly name: string;
-  readonly request: CanonicalTokenRequest;
-}
 
 /** Before a refusal is believed: who else has used the refresh token may be about to write. */
 const secondLook = 100;

@@ -1,28 +1,18 @@
-import type { Lease } from '../cache/exclusive.js';
-import { sleep } from '../deadline.js';
+import type { Lease } from '../cache/turn.js';
 import { OAuthError } from '../errors.js';
 import type { Events } from '../events.js';
 import { LockedRecord, type LockedRecordContext } from './locked-record.js';
 import { endReason, reauthorizationRequired, type EndReason } from './reauthorization.js';
+import { SessionEnd } from './session-end.js';
 import { isEnded, isFinal, newestOf, type SessionRecord, type StoredSession } from './session-record.js';
 import type { SessionTimes } from './session-store.js';
+import { UnsavedRecord } from './unsaved-record.js';
 
 export interface SessionEntryContext extends LockedRecordContext {
   readonly events: Events;
   /** Forgets the access tokens in memory of the session of this name. */
   readonly forgetTokens: (name: string) => void;
 }
-
-/** A record that the store has not taken. */
-interface Unsaved {
-  readonly record: SessionRecord;
-  readonly lease: Lease;
-  /** Lets others at the session again: they would go by what the store has, and use a refresh token that is spent. */
-  readonly release: () => Promise<void>;
-}
-
-/** Milliseconds between two tries to write what the store has not taken. */
-const nextTry = 250;
 
 type LockedWork<T> = (lease: Lease, record: SessionRecord) => Promise<T>;
 
@@ -31,10 +21,11 @@ type LockedWork<T> = (lease: Lease, record: SessionRecord) => Promise<T>;
  *
  * - Who holds the lock writes. Only `end()` doesn't wait for a refresh token that is on its way: it writes its tombstone beside that refresh, which
  *   writes nothing before it's known whether the tombstone stands.
- * - What could not be written after the intent stays in memory until it's written, or somebody else's is newer. Until then, and for as long as the lease lasts,
- *   it's tried again and again, and nobody else gets the lock: they would go by what the store has.
+ * - What could not be written after the intent stays in memory until it's written, or somebody else's is newer.
  * - Who asks after `end()` began is told that the session is over. If the tombstone can't be written it's still there, for all who ask later.
  * - Once the tombstone stands nothing is written over it, whatever still arrives.
+ *
+ * It's long because these rules are about each other: what is read, written and ended meets here.
  */
 export class SessionEntry {
   readonly id: string;
@@ -42,13 +33,10 @@ export class SessionEntry {
   readonly #record: LockedRecord;
   /** Of the record that was last read or written, unless there was none. */
   #times: SessionTimes | undefined;
-  #unsaved: Unsaved | undefined;
+  readonly #unsaved: UnsavedRecord;
+  readonly #end = new SessionEnd();
   /** The record that says that a refresh token is on its way. */
   #sending: SessionRecord | undefined;
-  #flushing: Promise<void> | undefined;
-  /** What everybody is told from now on. */
-  #over: OAuthError | undefined;
-  #told = new AbortController();
   /** The writing of the tombstone, by whoever ends it. */
   #ending: Promise<unknown> | undefined;
   /** The same where it's done beside a refresh, until it's known whether it was. */
@@ -60,15 +48,16 @@ export class SessionEntry {
     this.id = id;
     this.#context = context;
     this.#record = new LockedRecord(name, context);
+    this.#unsaved = new UnsavedRecord(async (record) => this.#writeLate(record));
   }
 
   /** Aborted with `reauthorization_required` when the session ends: who waits for its tokens waits no longer. */
   get endSignal(): AbortSignal {
-    return this.#told.signal;
+    return this.#end.signal;
   }
 
   throwIfOver(): void {
-    if (this.#over !== undefined) throw this.#over;
+    this.#end.throwIfOver();
   }
 
   /** Whether its tombstone stands: nothing of it can be kept any more. */
@@ -77,12 +66,12 @@ export class SessionEntry {
   }
 
   get hasUnsaved(): boolean {
-    return this.#unsaved !== undefined;
+    return this.#unsaved.record !== undefined;
   }
 
   /** Whether something of it is under way, or in memory only: then it must not be forgotten. */
   get isNeeded(): boolean {
-    return this.#unsaved !== undefined || this.#record.isBusy;
+    return this.hasUnsaved || this.#record.isBusy;
   }
 
   /** Whether its time is up as far as this process knows. The store may know better. */
@@ -97,7 +86,7 @@ export class SessionEntry {
     try {
       stored = await this.#record.load();
     } catch (thrown) {
-      if (this.#unsaved !== undefined) return this.#unsaved.record;
+      if (this.#unsaved.record !== undefined) return this.#unsaved.record;
       throw thrown;
     }
     const isDoubtful = stored !== undefined && isEnded(stored) && !isFinal(stored);
@@ -151,7 +140,7 @@ export class SessionEntry {
       this.#written(signed);
     } catch (thrown) {
       if (this.#isBuried) throw thrown;
-      this.#unsaved = { record: signed, lease, release: lease.hold() };
+      this.#unsaved.add(signed, lease);
     }
   }
 
@@ -165,14 +154,14 @@ export class SessionEntry {
       this.#written(signed);
     } catch (thrown) {
       if (this.#isBuried) throw thrown;
-      this.#unsaved = { record: signed, lease, release: lease.hold() };
+      this.#unsaved.add(signed, lease);
     }
     if (!isHeld) await this.#heedFinalEnd().catch((thrown: unknown) => { if (this.#isBuried) throw thrown; });
   }
 
   /** Writes what could not be written before; does nothing while something else is under way. */
   async flush(): Promise<void> {
-    if (!this.#record.isBusy) await this.#flush().catch(() => undefined);
+    if (!this.#record.isBusy) await this.#unsaved.flush().catch(() => undefined);
   }
 
   /**
@@ -211,7 +200,7 @@ export class SessionEntry {
       await this.#ending;
       return undefined;
     }
-    if (this.#over !== undefined) return undefined;
+    if (this.#end.error !== undefined) return undefined;
     this.#tell('ended');
     const ending = this.#sending === undefined ? this.#endInLine() : this.#bury(this.#sending);
     this.#ending = ending;
@@ -221,8 +210,7 @@ export class SessionEntry {
       if (last !== undefined) this.#announce('ended');
       return last;
     } catch (thrown) {
-      this.#over = undefined;
-      this.#told = new AbortController();
+      this.#end.takeBack();
       throw thrown;
     } finally {
       this.#ending = undefined;
@@ -245,7 +233,7 @@ export class SessionEntry {
 
   #buried(): void {
     this.#isBuried = true;
-    this.#settled();
+    this.#unsaved.settle();
   }
 
   async #stay(longestUntouched: number): Promise<boolean> {
@@ -269,19 +257,11 @@ export class SessionEntry {
   async #withLock<T>(work: (lease: Lease) => Promise<T>, meanwhile?: () => Promise<T | undefined>): Promise<T> {
     try {
       return await this.#record.withLock(work, async () => {
-        if (this.#unsaved !== undefined) await this.#flush();
+        await this.#unsaved.flush();
         return meanwhile?.();
       });
     } finally {
-      void this.#flushInTime();
-    }
-  }
-
-  /** For as long as nobody else can have the lock: nobody may ask for a token before they do. */
-  async #flushInTime(): Promise<void> {
-    while (this.#unsaved !== undefined && this.#unsaved.lease.remaining() > 0) {
-      await sleep(nextTry, { background: true });
-      await this.flush();
+      void this.#unsaved.flushInTime(() => !this.#record.isBusy);
     }
   }
 
@@ -291,30 +271,20 @@ export class SessionEntry {
 
   async #assertUnburied(): Promise<void> {
     await this.#learnOfBurial();
-    if (this.#isBuried) throw this.#over ?? reauthorizationRequired('ended');
+    if (this.#isBuried) throw this.#end.error ?? reauthorizationRequired('ended');
   }
 
-  async #flush(): Promise<void> {
-    this.#flushing ??= (async () => {
-      const unsaved = this.#unsaved;
-      await this.#learnOfBurial();
-      if (unsaved === undefined || this.#isBuried) return;
-      await this.#record.writeLate(unsaved.record);
-      if (this.#unsaved === unsaved) this.#written(unsaved.record);
-    })().finally(() => { this.#flushing = undefined; });
-    return this.#flushing;
+  async #writeLate(record: SessionRecord): Promise<void> {
+    await this.#learnOfBurial();
+    if (this.#isBuried) return;
+    await this.#record.writeLate(record);
+    this.#times = timesOf(record);
   }
 
   /** What was in memory only is in what was written: the record was read with it. */
   #written(record: SessionRecord): void {
     this.#times = timesOf(record);
-    this.#settled();
-  }
-
-  /** Nothing is in memory only any more. */
-  #settled(): void {
-    void this.#unsaved?.release();
-    this.#unsaved = undefined;
+    this.#unsaved.settle();
   }
 
   /** A tombstone whose writing failed may be there all the same. */
@@ -328,14 +298,13 @@ export class SessionEntry {
     const stored = await this.#record.load({ insists: true });
     if (stored === undefined || !isFinal(stored)) return;
     this.#buried();
-    throw this.#over ?? this.#tell('ended');
+    throw this.#end.error ?? this.#tell('ended');
   }
 
   #tell(reason: EndReason, cause?: OAuthError): OAuthError {
-    this.#over = reauthorizationRequired(reason, cause);
-    this.#told.abort(this.#over);
+    const error = this.#end.tell(reason, cause);
     this.#context.forgetTokens(this.#record.name);
-    return this.#over;
+    return error;
   }
 
   #announce(reason: EndReason): void {
@@ -344,13 +313,13 @@ export class SessionEntry {
 
   /** What is in memory only, where it is the newest. */
   #newest(stored: StoredSession | undefined): StoredSession | undefined {
-    return newestOf([this.#unsaved?.record, stored]);
+    return newestOf([this.#unsaved.record, stored]);
   }
 
   #living(stored: StoredSession | undefined): SessionRecord {
     this.throwIfOver();
     const newest = this.#newest(stored);
-    if (newest !== this.#unsaved?.record) this.#settled();
+    if (newest !== this.#unsaved.record) this.#unsaved.settle();
     if (newest === undefined) {
       this.#times = undefined;
       throw reauthorizationRequired('unknown');

@@ -1,0 +1,62 @@
+import type { Lease } from '../cache/turn.js';
+import { sleep } from '../deadline.js';
+import type { SessionRecord } from './session-record.js';
+
+interface Unsaved {
+  readonly record: SessionRecord;
+  readonly lease: Lease;
+  readonly release: () => Promise<void>;
+}
+
+/** Milliseconds between two tries to write what the store has not taken. */
+const nextTry = 250;
+
+/**
+ * What of a session the store has not taken, and is in memory only. Until it's written, and for as long as the lease lasts, it's tried again and again, and nobody
+ * else gets the lock: they would go by what the store has, and use a refresh token that is spent.
+ */
+export class UnsavedRecord {
+  #unsaved: Unsaved | undefined;
+  #flushing: Promise<void> | undefined;
+  readonly #write: (record: SessionRecord) => Promise<void>;
+
+  constructor(write: (record: SessionRecord) => Promise<void>) {
+    this.#write = write;
+  }
+
+  get record(): SessionRecord | undefined {
+    return this.#unsaved?.record;
+  }
+
+  add(record: SessionRecord, lease: Lease): void {
+    this.#unsaved = { record, lease, release: lease.hold() };
+  }
+
+  /** There is nothing any more: it's in the store, or of no use. */
+  settle(): void {
+    void this.#unsaved?.release();
+    this.#unsaved = undefined;
+  }
+
+  /** Rejects as the writing does. */
+  async flush(): Promise<void> {
+    this.#flushing ??= (async () => {
+      const unsaved = this.#unsaved;
+      if (unsaved === undefined) return;
+      await this.#write(unsaved.record);
+      if (this.#unsaved === unsaved) this.settle();
+    })().finally(() => { this.#flushing = undefined; });
+    return this.#flushing;
+  }
+
+  /**
+   * For as long as nobody else can have the lock: nobody may ask for a token before they do.
+   * @param mayWrite false while somebody is at work who writes it anyway
+   */
+  async flushInTime(mayWrite: () => boolean): Promise<void> {
+    while (this.#unsaved !== undefined && this.#unsaved.lease.remaining() > 0) {
+      await sleep(nextTry, { background: true });
+      if (mayWrite()) await this.flush().catch(() => undefined);
+    }
+  }
+}
