@@ -88,6 +88,7 @@ export interface TokenManagerSettings extends Pick<TokenManagerOptions, 'clientI
   readonly refreshGrace: number;
   readonly sessionLifetime: { readonly idle: number; readonly absolute: number };
   readonly timeout: number;
+  /** Milliseconds for one call of the store or the lock. */
   readonly storeTimeout: number;
   readonly retry: RetryPolicy;
   readonly clock: Clock;
