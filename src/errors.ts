@@ -87,7 +87,8 @@ export class OAuthError extends Error {
 export function safeCause(thrown: unknown, depth = 0): Error {
   if (thrown instanceof OAuthError) return thrown;
   const fields = {
-    code: allowed(thrown, 'code', /^[A-Z][A-Z0-9_]{1,63}$/),
+    // Of the system, or of a database (SQLSTATE).
+    code: allowed(thrown, 'code', /^([A-Z][A-Z0-9_]{1,63}|[0-9A-Z]{5})$/),
     syscall: allowed(thrown, 'syscall', /^[a-z]{1,32}$/),
     address: allowed(thrown, 'address', { test: (value) => isIP(value) !== 0 }),
     port: allowed(thrown, 'port', /^\d{1,5}$/),

@@ -95,8 +95,11 @@ function evaluatorOf(client: RedisClient): Evaluate {
   return async ({ text, sha1 }, name, values) => {
     const key = `grantkeeper:lock:{${name}}`;
     const answer = await byDigest(sha1, key, values).catch(async (thrown: unknown) => {
-      if (!isUnknownScript(thrown)) throw thrown;
+      if (errorWordOf(thrown) !== unknownScript) throw thrown;
       return byText(text, key, values);
+    }).catch((thrown: unknown) => {
+      const word = errorWordOf(thrown);
+      throw word === undefined ? thrown : new OAuthError('store_failed', `Redis answered ${word}`, { cause: thrown });
     });
     // Some clients are set to give numbers as strings.
     if (!/^-?\d+$/.test(String(answer))) throw new OAuthError('store_failed', 'the client answered something else than a number');
@@ -130,9 +133,12 @@ function isIORedis(client: RedisClient): client is IORedisClient {
   return having('eval', 'evalsha').accepts(client);
 }
 
-/** A server that was started anew, or joined, has yet to be told the script. */
-function isUnknownScript(thrown: unknown): boolean {
-  return thrown instanceof Error && thrown.message.startsWith('NOSCRIPT');
+/** Of a server that was started anew, or joined, and has yet to be told the script. */
+const unknownScript = 'NOSCRIPT';
+
+/** The first word of an error that Redis answered, e.g. `NOAUTH`: the rest may have names and values in it. */
+function errorWordOf(thrown: unknown): string | undefined {
+  return thrown instanceof Error ? /^([A-Z]{3,20}) /.exec(thrown.message)?.[1] : undefined;
 }
 
 /** Redis refuses fractions of milliseconds. */

@@ -135,7 +135,7 @@ export function createTokenManager(options: TokenManagerOptions): TokenManager {
       const ended = (async () => {
         await Promise.all([cache.landed(), underWay.settled()]);
         await exclusive.settled();
-        await sessions.flush();
+        await sessions.flush(deadline.signal);
       })();
       await orAbort(ended, deadline.signal).catch(() => undefined);
       deadline.clear();

@@ -51,13 +51,13 @@ function headKey(): string {
   return found;
 }
 
-/** The session's next access token, whose refresh token is in memory only. */
-async function refreshedWhileStoreFails(session: Session): Promise<string> {
+/** The session's next access token, whose refresh token is in memory only until the store has failed so often. */
+async function refreshedWhileStoreFails(session: Session, times = 2): Promise<string> {
   clock.advance(HOUR);
   const hold = server.hold();
   const refreshed = session.getToken();
   await hold.arrived;
-  store.failsNext('set', 'set');
+  store.failsNext(...Array.from({ length: times }, () => 'set' as const));
   hold.release();
   return (await refreshed).value;
 }
@@ -104,6 +104,22 @@ test('M3 an end by the server that is written late ends nothing: it is looked at
   store.entries.set(headKey(), JSON.stringify({ version: 1, fence: 0, ended: 'refused' }));
   expect((await processWith(lock).tokens.session(session.id).getToken()).value).toBe(value);
   expect(await session.info()).toMatchObject({ id: session.id });
+});
+
+test('M3 a head that is written late, and is older than a session is kept, hides nothing either', async () => {
+  const lock = ownLock();
+  const options = { sessionLifetime: 2 * HOUR };
+  const one = processWith(lock, options);
+  const { session } = await signIn(one);
+  const late = store.entries.get(headKey());
+  for (let hours = 0; hours < 3; hours += 1) {
+    clock.advance(HOUR);
+    await session.getToken();
+  }
+  store.entries.set(headKey(), late);
+  const other = processWith(lock, options).tokens.session(session.id);
+  expect(await other.info()).toBeDefined();
+  expect((await other.getToken()).value).toBe('at-4');
 });
 
 test('R9 an end that was asked for is not undone by a record that is written late', async () => {
@@ -292,6 +308,92 @@ test('M3 a refresh token for whose answer too little time is left doesn\'t leave
   expect(await late).toMatchObject({ code: 'timeout', retryable: true });
   vi.restoreAllMocks();
   expect(server.tokenRequests).toHaveLength(1);
+});
+
+test('R2 a lock that is kept for an unwritten note is kept through the next try as well, whose intent is written', async () => {
+  const lock = ownLock();
+  const { tokens, events } = processWith(lock);
+  const { session } = await signIn({ tokens });
+  clock.advance(HOUR);
+  server.answersNext(() => {
+    store.failsNext('set', 'set');
+    return { status: 429, headers: { 'retry-after': '1' }, json: { error: 'slow_down' } };
+  });
+  const second = server.hold();
+  const refreshed = session.getToken();
+  await eventually(() => { expect(events['store-failed']).toHaveLength(1); });
+  // The store is asked again.
+  clock.advance(1_000);
+  await second.arrived;
+  expect(await lock.acquire(headKey(), 'somebody else', 1_000, 0)).toMatchObject({ busy: expect.any(Number) as number });
+  second.release();
+  await refreshed;
+  expect(await lock.acquire(headKey(), 'somebody else', 1_000, 0)).toHaveProperty('fence');
+});
+
+test('R3 a refusal after which the store fails is a plain one when it comes again: an answer had come', async () => {
+  const { tokens, events } = processWith(ownLock());
+  const { session } = await signIn({ tokens });
+  clock.advance(HOUR);
+  server.killAllGrants();
+  server.answersNext(() => {
+    store.failsNext('get', 'get', 'get', 'get');
+    return rejection('invalid_grant');
+  });
+  expect(await failureOf(session.getToken())).toMatchObject({ code: 'store_failed' });
+  clock.advance(60_000);
+  expect(await failureOf(session.getToken())).toMatchObject({ code: 'reauthorization_required', error: 'invalid_grant' });
+  expect(events['session-ended']).toEqual([{ sessionId: session.id, reason: 'refused' }]);
+});
+
+test('R2 close() goes on writing what is in memory only, for as long as it may take', async () => {
+  const one = processWith(ownLock());
+  const { session } = await signIn(one);
+  await refreshedWhileStoreFails(session, 6);
+  await one.tokens.close();
+  expect(String(store.entries.get(headKey()))).toContain('rt-2');
+});
+
+test('R9 a refresh token in memory only of a session that ended elsewhere meanwhile is revoked, and not left in the store', async () => {
+  const one = processWith(ownLock());
+  const { session } = await signIn(one);
+  clock.advance(HOUR);
+  const hold = server.hold();
+  const token = session.getToken();
+  await hold.arrived;
+  store.isDown = true;
+  hold.release();
+  await token;
+  store.isDown = false;
+  // Its lease has run out.
+  await processWith(ownLock()).tokens.session(session.id).end({ revoke: false });
+  clock.advance(10_000);
+  await session.getToken().catch(() => undefined);
+  await eventually(() => { expect(server.revocations.map(({ token: revoked }) => revoked)).toContain('rt-2'); });
+  expect([...store.entries.values()].some((text) => String(text).includes('rt-2'))).toBe(false);
+});
+
+test('a slot that is outvoted by a record that was written late is deleted as any other', async () => {
+  const lock = ownLock();
+  const one = processWith(lock);
+  const { session } = await signIn(one);
+  clock.advance(HOUR);
+  await session.getToken();
+  clock.advance(HOUR);
+  const hold = server.hold();
+  const token = session.getToken();
+  await hold.arrived;
+  store.failsNext('set', 'set');
+  hold.release();
+  await token;
+  clock.advance(10_000);
+  await session.getToken();
+  await eventually(() => { expect([...store.entries.values()].some((text) => String(text).includes('rt-3'))).toBe(true); });
+  clock.advance(HOUR);
+  await session.getToken();
+  clock.advance(HOUR);
+  await session.getToken();
+  await eventually(() => { expect([...store.entries.keys()].filter((key) => key.startsWith(headKey()))).toHaveLength(2); });
 });
 
 test('R5 an answer that is known to be lost keeps nobody waiting: its sender said so', async () => {

@@ -67,6 +67,17 @@ describe('C12 nothing keeps the process alive', () => {
     `));
   });
 
+  test('C12 the same where the lock of many processes is held for it', async () => {
+    server.answersNext({ json: { access_token: 'at', token_type: 'Bearer', expires_in: 3600 } }, hang());
+    expectQuietEnd(await daemon(`
+      const lock = { acquire: async () => ({ fence: 1 }), renew: async () => true, release: async () => undefined };
+      const source = createTokenManager({ ...options, store: new Map(), encryptionKeys: false, lock }).clientCredentials();
+      await source.getToken();
+      clock.skew = 3_590_000 - 60_000;
+      await source.getToken();
+    `));
+  });
+
   test('C12 a caller that stopped waiting, while the request is being repeated', async () => {
     server.answersEvery({ status: 503, headers: { 'retry-after': '30' } });
     expectQuietEnd(await daemon(`

@@ -4,6 +4,7 @@ import { unsealed } from '../src/cache/sealing.js';
 import { SessionEntries } from '../src/sessions/session-entries.js';
 import { finalFence, newestOf, refreshTokenName, type RefreshAttempt, type SessionRecord, type StoredSession } from '../src/sessions/session-record.js';
 import { sessionStore } from '../src/sessions/session-store.js';
+import { runProgram } from './support/child-process.js';
 import { ManualClock } from './support/clock.js';
 import { MapStore } from './support/map-store.js';
 
@@ -93,10 +94,20 @@ describe('what the owner of a fence finds', () => {
     const entries = entriesOf('ended');
     await write(entries, record(4, 'rt-4'));
     await entries.writeHead(record(4, 'rt-4'));
-    await entries.end('ended', [4]);
+    await entries.end('ended');
+    await Promise.all([entries.forgetHead(), entries.forget([4])]);
     expect([...store.entries].filter(([key]) => key.startsWith('ended')).map(([, text]) => String(text))).toEqual([expect.not.stringContaining('rt-4')]);
     await entries.writeHead(record(4, 'rt-4'));
     expect(await entries.head()).toMatchObject({ ended: 'ended' });
     expect(await entries.find(6)).toMatchObject({ newest: { ended: 'ended' } });
   });
+});
+
+test('M3 a server that gives back a refresh token of before doesn\'t hang the process: in a circle the highest fence counts', async () => {
+  const { stdout, timedOut } = await runProgram(`
+    import { newestOf, refreshTokenName } from '${new URL('../src/sessions/session-record.ts', import.meta.url).pathname}';
+    const record = (fence, refreshToken, replaced) => ({ fence, createdAt: 0, writtenAt: 0, refreshToken, replaced: refreshTokenName(replaced), parameters: {}, tokens: {} });
+    console.log(newestOf([record(5, 'rt-b', 'rt-a'), record(6, 'rt-a', 'rt-b')]).fence);
+  `);
+  expect({ stdout, timedOut }).toEqual({ stdout: '6\n', timedOut: false });
 });

@@ -113,6 +113,24 @@ describe('R6 a process with a refresh on its way', () => {
   });
 });
 
+test('R2 a process with a refresh token in memory only doesn\'t end before the store has it, for as long as its lease lasts', async () => {
+  const id = await signedInAnHourAgo();
+  const running = await program(id, `
+    let failures = 0;
+    const failing = {
+      ...store,
+      async set(key, value) {
+        // It takes the intent, and then nothing for a while.
+        if (value.includes('rt-2') && (failures += 1) < 5) throw Object.assign(new Error(), { code: 'ECONNREFUSED' });
+        return store.set(key, value);
+      },
+    };
+    console.log((await createTokenManager({ ...options, store: failing }).session(id).getToken()).value);
+  `);
+  expect(await running.finished).toMatchObject({ code: 0, stdout: 'at-2\ndone\n', stderr: '', timedOut: false });
+  expect(await stored()).toContain('"refreshToken":"rt-2"');
+});
+
 describe('C12 nothing of a session keeps the process alive, and who waits does', () => {
   test('C12 a session that was used, and a manager that nobody closed', async () => {
     const id = await signedInAnHourAgo();

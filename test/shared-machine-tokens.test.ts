@@ -155,7 +155,7 @@ describe('M4 a token that can be had again is not worth a failure', () => {
     store.entries.clear();
     const held = holder.run({ name, fenceAtLeast: 0 }, async () => end.promise);
     expect(await tokenOf(process)).toBe('at-2');
-    expect(process.events['store-failed']).toMatchObject([{ operation: 'lock', error: { code: 'store_failed' } }]);
+    expect(process.events['store-failed']).toEqual([]);
     end.resolve();
     await held;
   });

@@ -9,6 +9,8 @@ export interface Exclusive {
    * @param meanwhile asked between two tries: what somebody else has brought, if that makes one's own work needless
    */
   run<T>(wanted: Wanted, work: (lease: Lease) => Promise<T>, meanwhile?: () => Promise<T | undefined>): Promise<T>;
+  /** The same, but gives undefined if somebody else has the lock for longer than the patience lasts: then nothing is done. */
+  runInTime<T>(wanted: Wanted, work: (lease: Lease) => Promise<T>, meanwhile?: () => Promise<T | undefined>): Promise<T | undefined>;
   /** The same, unless somebody is at it already, here or elsewhere: then nothing is done, and it gives undefined. */
   runIfFree<T>(wanted: Wanted, work: (lease: Lease) => Promise<T>): Promise<T | undefined>;
   /** Whether something is under way in this process. */
@@ -34,16 +36,16 @@ type Outcome<T> = { readonly done: T } | undefined;
  *
  * - Within the process who wants the same name waits in line, without asking the lock.
  * - A lock that was acquired is released, also one whose answer came too late or was lost, unless its holder leaves it to its lease.
- * - Work under way keeps the process alive: a refresh token may be on its way.
+ * - Work under way keeps the process alive, unless it may be cut short.
  */
 export function createExclusive(options: TurnOptions): Exclusive {
   const lines = new Map<string, Line>();
 
   /** Undefined if the lock is somebody else's for longer than `patience`. */
   const inLine = async <T>(wanted: Wanted, patience: number, work: (lease: Lease) => Promise<T>, meanwhile?: () => Promise<T | undefined>): Promise<Outcome<T>> => {
-    const { name } = wanted;
+    const { name, mayBeCutShort = false } = wanted;
     const before = lines.get(name)?.turn;
-    const done = keepAlive();
+    const done = mayBeCutShort ? undefined : keepAlive();
     const turn = new Turn(wanted, options);
     const answer = (async (): Promise<Outcome<T>> => {
       await before;
@@ -57,7 +59,7 @@ export function createExclusive(options: TurnOptions): Exclusive {
       turn: answer.catch(() => undefined).then(async () => {
         line.isAtWork = false;
         await turn.end();
-        done();
+        done?.();
         if (lines.get(name) === line) lines.delete(name);
       }),
     };
@@ -65,13 +67,18 @@ export function createExclusive(options: TurnOptions): Exclusive {
     return answer;
   };
 
+  const inTime = async <T>(wanted: Wanted, work: (lease: Lease) => Promise<T>, meanwhile?: () => Promise<T | undefined>): Promise<Outcome<T>> => {
+    const { renewedLeaseMs: leaseMs = options.leaseMs, patience = leaseMs + patienceBeyondLease } = wanted;
+    return inLine(wanted, patience, work, meanwhile);
+  };
+
   return {
     async run(wanted, work, meanwhile) {
-      const { renewedLeaseMs: leaseMs = options.leaseMs, patience = leaseMs + patienceBeyondLease } = wanted;
-      const outcome = await inLine(wanted, patience, work, meanwhile);
+      const outcome = await inTime(wanted, work, meanwhile);
       if (outcome === undefined) throw new OAuthError('store_failed', 'The lock is held by somebody else, and was not free in time', { retryable: true });
       return outcome.done;
     },
+    runInTime: async (wanted, work, meanwhile) => (await inTime(wanted, work, meanwhile))?.done,
     runIfFree: async (wanted, work) => (lines.get(wanted.name)?.isAtWork === true ? undefined : (await inLine(wanted, 0, work))?.done),
     isBusy: (name) => lines.has(name),
     async settled() {

@@ -13,8 +13,8 @@ export interface ExpiringMap<Value> {
 const sweep = 2;
 
 /**
- * What has expired is forgotten without timers: each write looks at the next few entries, round and round, so the map never holds more than about twice
- * what is alive.
+ * What has expired is forgotten without timers: each write looks at the next few entries, round and round, so while it's written to the map holds no more than
+ * about twice what is alive.
  */
 export function expiringMap<Value>(clock: Clock): ExpiringMap<Value> {
   const entries = new Map<string, { readonly value: Value; readonly expires: number }>();

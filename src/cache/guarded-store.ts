@@ -11,6 +11,8 @@ export interface GuardedStore extends KeyvLike {
 /** A store whose every call ends. Rejects with an `OAuthError` of code `store_failed`. */
 export function guardedStore(store: KeyvLike, options: GuardOptions): GuardedStore {
   const guard = createGuard('The store', options);
+  // What is left over harms nobody: a store that can't delete is no reason to leave it alone.
+  const tidying = createGuard('The store', options);
   const set = async (key: string, value: unknown, ttl: number | undefined, call?: GuardedCall): Promise<unknown> => guard('set', async () => {
     const answer = await store.set(key, value, ttl);
     if (answer === false) throw new OAuthError('store_failed', 'it answered false');
@@ -20,6 +22,6 @@ export function guardedStore(store: KeyvLike, options: GuardOptions): GuardedSto
     get: async (key, call) => guard('get', async () => store.get(key), call),
     set: async (key, value, ttl) => set(key, value, ttl),
     keep: async (key, value, ttl) => set(key, value, ttl, { insists: true }),
-    delete: async (key) => guard('delete', async () => store.delete(key)),
+    delete: async (key) => tidying('delete', async () => store.delete(key)),
   };
 }

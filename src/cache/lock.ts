@@ -13,7 +13,7 @@ export interface Lock {
    * @param owner 128 random bits, new for each attempt
    * @param leaseMs milliseconds after which the lock is free even if it wasn't released
    * @param fenceAtLeast the highest fence that is known: a lock that has forgotten the name's last one goes on from here
-   * @returns `busy`: milliseconds until the present lease runs out
+   * @returns `busy`: milliseconds until the present lease runs out, for who looks at it; nothing waits so long
    */
   acquire(name: string, owner: string, leaseMs: number, fenceAtLeast: number): Promise<{ fence: number } | { busy: number }>;
   /** @returns whether it's still the owner's */

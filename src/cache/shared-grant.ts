@@ -27,18 +27,22 @@ const renewedLeaseMs = 3_000;
 
 /**
  * A grant whose tokens all processes on one store share: whoever has the lock asks the server, and the others wait for what comes of it. As a token can be had
- * again, nothing here is worth a failure: where the lock's server is down, or somebody else takes half the time there is, a process goes on alone.
+ * again, nothing here is worth a failure: where the lock's server is down, or somebody else takes half the time there is, a process goes on alone; also where the
+ * server's tokens have no lifetime, and nobody could use another's.
  *
  * A token is in the store before the lock is released, so whoever gets it next finds it there.
  */
 export function sharedGrant(key: string, grant: RepeatableGrant, context: SharedGrantContext): Grant {
   const { store, exclusive, serverName, timeout, clock, report } = context;
+  const wanted = { name: `grantkeeper:token:${key}`, fenceAtLeast: 0, patience: timeout / 2, renewedLeaseMs, mayBeCutShort: true };
+  let isShareable = true;
   return async (call) => {
     const deadline = deadlineIn(timeout, `No token from ${serverName} within ${timeout} ms (option \`timeout\`)`);
     const alone = async (): Promise<GrantedToken> => {
       const granted = await grant(call, deadline);
       const remaining = granted.lifetime - elapsedSince(granted.obtained, clock);
-      if (remaining > 0) await store.set(key, toStored(granted), remaining);
+      isShareable = remaining > 0;
+      if (isShareable) await store.set(key, toStored(granted), remaining);
       return granted;
     };
     const found = async (): Promise<GrantedToken | undefined> => {
@@ -46,14 +50,14 @@ export function sharedGrant(key: string, grant: RepeatableGrant, context: Shared
       return stored !== undefined && call.isNewer(stored) ? fromStored(stored, clock) : undefined;
     };
     try {
-      if (exclusive === undefined) return await alone();
-      const wanted = { name: `grantkeeper:token:${key}`, fenceAtLeast: 0, patience: timeout / 2, renewedLeaseMs };
-      return await exclusive.run(wanted, async () => await found() ?? alone(), found).catch(async (thrown: unknown) => {
+      if (exclusive === undefined || !isShareable) return await alone();
+      const shared = await exclusive.runInTime(wanted, async () => await found() ?? alone(), found).catch((thrown: unknown) => {
         // Only the lock fails so: a store that does is a miss.
         if (!(thrown instanceof OAuthError) || thrown.code !== 'store_failed') throw thrown;
         report('lock', thrown);
-        return alone();
+        return undefined;
       });
+      return shared ?? await alone();
     } finally {
       deadline.clear();
     }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { elapsedSince, momentOf, systemClock, type Clock, type Moment } from '../clock.js';
 import { sleep } from '../deadline.js';
+import { OAuthError } from '../errors.js';
 import type { Guard } from './guard.js';
 import type { Lock } from './lock.js';
 
@@ -13,9 +14,9 @@ export interface Lease {
   renew(): Promise<boolean>;
   /**
    * Leaves the lock taken when the work is done, until the lease runs out.
-   * @returns what releases it earlier
+   * @returns what takes that back, and releases the lock if the work is done already
    */
-  hold(): () => Promise<void>;
+  stayTaken(): () => Promise<void>;
 }
 
 export interface TurnOptions {
@@ -35,6 +36,8 @@ export interface Wanted {
   readonly patience?: number;
   /** Milliseconds of a lease that is renewed for as long as the work takes: if this process dies, others wait no longer than that. @default `leaseMs`, not renewed */
   readonly renewedLeaseMs?: number;
+  /** Whether the process may end meanwhile. @default false: a refresh token may be on its way */
+  readonly mayBeCutShort?: boolean;
 }
 
 /** Milliseconds between two tries for a lock that somebody else has: doubled up to the longest, and each a random part shorter, so that those who wait don't come at once. */
@@ -50,7 +53,9 @@ export class Turn {
   readonly #owner = randomBytes(16).toString('base64url');
   readonly #leaseMs: number;
   #isAcquired = false;
-  #isHeld = false;
+  /** Beyond the end of its work. */
+  #staysTaken = false;
+  #isOver = false;
 
   constructor(wanted: Wanted, options: TurnOptions) {
     this.#wanted = wanted;
@@ -90,7 +95,8 @@ export class Turn {
   }
 
   async end(): Promise<void> {
-    if (this.#isAcquired && !this.#isHeld) await this.#release();
+    this.#isOver = true;
+    if (this.#isAcquired && !this.#staysTaken) await this.#release();
   }
 
   #leaseSince(asked: Moment, fence: number, clock: Clock): Lease {
@@ -104,9 +110,13 @@ export class Turn {
         if (isOurs) since = again;
         return isOurs;
       },
-      hold: () => {
-        this.#isHeld = true;
-        return async () => this.#release();
+      stayTaken: () => {
+        this.#staysTaken = true;
+        return async () => {
+          this.#staysTaken = false;
+          // Not in the midst of the work.
+          if (this.#isOver) await this.#release();
+        };
       },
     };
   }
@@ -122,6 +132,7 @@ export class Turn {
           const answer = await lock.acquire(name, this.#owner, this.#leaseMs, fenceAtLeast);
           // Clients run queued commands later: nobody would be there to use it.
           if (!isWaitedFor) letGo();
+          assertAnswer(answer);
           return answer;
         } catch (thrown) {
           // It may have been acquired all the same.
@@ -144,4 +155,11 @@ export class Turn {
     const { lock, guard } = this.#options;
     await guard('release', async () => lock.release(this.#wanted.name, this.#owner), { insists: true }).catch(() => undefined);
   }
+}
+
+/** What a lock of the user's own may give instead would be written into records, or taken for a lock that is busy. */
+function assertAnswer(answer: unknown): void {
+  const { fence, busy } = Object(answer) as { fence?: unknown; busy?: unknown };
+  if (Number.isSafeInteger(fence) || typeof busy === 'number') return;
+  throw new OAuthError('store_failed', 'it answered neither `fence`, a whole number, nor `busy`');
 }

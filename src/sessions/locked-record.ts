@@ -17,6 +17,15 @@ export interface LockedRecordContext {
 /** Somebody else holds a higher fence: what was begun has to begin anew. */
 export class Superseded extends Error {}
 
+/** What came of a record that is durable. */
+export type Publication =
+  /** Readers see it. */
+  | 'shown'
+  /** The head could not be written: readers see an older one. */
+  | 'hidden'
+  /** The lock was lost, so readers are not told: somebody else's may be newer. */
+  | 'outrun';
+
 const mostTurns = 3;
 /** Milliseconds that a write may take, two calls of a second each: the lease has to last as long. */
 const longestWrite = 2_000;
@@ -84,14 +93,14 @@ export class LockedRecord {
     this.#fence = Math.max(this.#fence, highestFence);
     if (highestFence >= lease.fence) throw new Superseded();
     this.#fence = lease.fence;
-    if (newest !== undefined && isHidden) await this.#show(newest, outvoted);
+    if (newest !== undefined && isHidden) await this.#show(newest, outvoted).catch(() => undefined);
     this.#outvoted = newest === undefined || isFinal(newest) ? [] : [...outvoted, newest.fence, ...openUnder(newest)];
     return newest;
   }
 
-  /** The newest record, read once more by who holds the lock. */
+  /** The newest record, read once more by who holds the lock, because what is done next depends on it. */
   async reread(lease: Lease): Promise<StoredSession | undefined> {
-    const { newest } = await this.#reported('get', this.#entries.find(lease.fence));
+    const { newest } = await this.#reported('get', this.#entries.find(lease.fence, { insists: true }));
     this.#see(newest);
     return newest;
   }
@@ -106,31 +115,40 @@ export class LockedRecord {
    * For the next owner of the lock: readers don't need it. Rejects with `store_failed`.
    * @param how `keep` for what must not be lost
    */
-  async note(how: 'save' | 'keep', record: SessionRecord): Promise<void> {
-    await this.#reported('set', this.#entries.writeSlot(how, record));
+  async writeSlot(how: 'save' | 'keep', session: StoredSession): Promise<void> {
+    await this.#reported('set', this.#entries.writeSlot(how, session));
+  }
+
+  /** As `writeSlot`, and for the readers: it's durable once the slot has it. */
+  async publish(how: 'save' | 'keep', lease: Lease, session: StoredSession): Promise<Publication> {
+    await this.writeSlot(how, session);
+    const isHeld = await this.assertHeld(lease).then(() => true, () => false);
+    return isHeld ? this.#show(session, this.#outvoted).then(() => 'shown', () => 'hidden') : 'outrun';
   }
 
   /**
-   * As `note`, and for the readers. It's durable once the slot has it; a head that can't be written is told to the listeners only.
-   * @returns false if the lock was lost: then readers are told nothing
+   * As `publish`, by who may have lost its lease long ago.
+   * @returns false if the session was ended meanwhile: then nothing of it is kept
    */
-  async write(how: 'save' | 'keep', lease: Lease, session: StoredSession): Promise<boolean> {
-    await this.#reported('set', this.#entries.writeSlot(how, session));
-    const isHeld = await this.assertHeld(lease).then(() => true, () => false);
-    if (isHeld) await this.#show(session, this.#outvoted);
-    return isHeld;
+  async publishLate(record: SessionRecord): Promise<boolean> {
+    await this.writeSlot('keep', record);
+    const head = await this.load();
+    if (head !== undefined && isFinal(head)) {
+      this.forgetSlot(record);
+      return false;
+    }
+    if (head !== undefined && head.fence < record.fence) await this.#show(record, this.#outvoted.filter((fence) => fence < record.fence));
+    return true;
   }
 
-  /** As `write`, by who may have lost its lock long ago. */
-  async writeLate(record: SessionRecord): Promise<void> {
-    await this.note('keep', record);
-    const head = await this.load().catch(() => undefined);
-    if (head !== undefined && head.fence < record.fence) await this.#show(record, []);
-  }
-
-  /** The end that was asked for: for good. */
+  /** The end that was asked for: for good. The tokens go with it, as far as the store lets them. */
   async end(reason: string): Promise<void> {
-    await this.#reported('set', this.#entries.end(reason, [...this.#outvoted, this.#fence]));
+    await this.#reported('set', this.#entries.end(reason));
+    await Promise.allSettled([this.#entries.forgetHead(), this.#entries.forget([...this.#outvoted, this.#fence])].map(async (removal) => this.#reported('delete', removal)));
+  }
+
+  forgetSlot({ fence }: SessionRecord): void {
+    this.#forget([fence]);
   }
 
   /** The record as this owner of the lock writes it. */
@@ -138,9 +156,15 @@ export class LockedRecord {
     return { ...record, fence, writtenAt: this.#context.clock.now() };
   }
 
+  /** Rejects with `store_failed`. */
   async #show(session: StoredSession, outvoted: readonly number[]): Promise<void> {
-    await this.#reported('set', this.#entries.writeHead(session)).catch(() => undefined);
-    await this.#entries.forget(outvoted.filter((fence) => !openUnder(session).includes(fence)));
+    await this.#reported('set', this.#entries.writeHead(session));
+    this.#forget(outvoted.filter((fence) => !openUnder(session).includes(fence)));
+  }
+
+  /** Nobody waits for that. */
+  #forget(fences: readonly number[]): void {
+    this.#reported('delete', this.#entries.forget(fences)).catch(() => undefined);
   }
 
   #see(stored: StoredSession | undefined): void {

@@ -38,9 +38,9 @@ const leastTime = 1 / 10;
  * Invariants:
  *
  * - At most one use of a refresh token is in flight per grant.
- * - Fences only grow, and who has lost the lock writes nothing.
- * - What is durable is what the server considers current, or took within its grace; where the store fails after the answer it's in memory, and is
- *   written again at every later call.
+ * - Fences only grow, and who has lost the lock writes into its own slot only.
+ * - What is durable is what the server considers current, or took within its grace; where the store fails after the answer it's in memory, and is written as
+ *   soon as the store lets it.
  * - A refresh token whose answer was lost is sent once more, when somebody has no other token; within the declared grace as often as need be.
  * - A session ends where its grant is refused (`invalid_grant`, and nobody else was faster), and where nothing is left to try: its last access token is
  *   used up, and there is no refresh token, or it was sent twice without an answer. Nothing else ends it, whatever is answered how often.
@@ -181,6 +181,8 @@ async function sendOnce(rotating: Rotating, before: SessionRecord, refreshToken:
     const failure = thrown as OAuthError;
     switch (outcomeOf(failure)) {
       case 'refused':
+        // An answer came: whoever looks next doesn't have to guess.
+        await backTo(before);
         return { adopted: await adoptedOrOver(rotating, record, before.attempt !== undefined, failure) };
       case 'not sent':
       case 'kept':

@@ -21,15 +21,15 @@ const mostSlots = 100;
  * One session in a store that can only get, set and delete. A process that was stopped, or whose client sends what it has queued, may write at any time, also
  * long after its lease; so nothing that counts may be where two of them write:
  *
- *     head   the newest record, for readers. Everybody writes it, and a late write may put an older one there
+ *     head   the newest record, for readers. Everybody writes it, and a late write may put an older one there, of a session that has expired even
  *     slot   one for each fence, written by that fence's owner only. The highest has the session
  *     end    written by `end()` alone, and above every fence: no late write brings an ended session back
  *
  * Invariants:
  *
  * - A record is in its slot before it's in the head, and the slot of the newest record stays.
- * - Who has the lock looks at the head and at every slot above it, up to its own: an old head costs some reads, and loses nothing. Also at the slots of those who
- *   sent the newest refresh token and fell silent.
+ * - Who has the lock looks at the head and at every slot above it, up to its own, a hundred at most: an old head costs some reads, and loses nothing. Also at the
+ *   slots of those who sent the newest refresh token and fell silent.
  * - A slot is deleted once a newer record is in another.
  */
 export class SessionEntries {
@@ -53,13 +53,13 @@ export class SessionEntries {
   }
 
   /** By the owner of the lock. */
-  async find(ownFence: number): Promise<FoundSession> {
-    const head = await this.head();
+  async find(ownFence: number, call?: GuardedCall): Promise<FoundSession> {
+    const head = await this.head(call);
     if (head === undefined || isFinal(head)) return { newest: head, highestFence: 0, isHidden: false, outvoted: [] };
     const first = Math.max(head.fence + 1, ownFence - mostSlots + 1);
-    const above = await this.#slots(Array.from({ length: Math.max(0, ownFence - first + 1) }, (_, index) => first + index));
+    const above = await this.#slots(Array.from({ length: Math.max(0, ownFence - first + 1) }, (_, index) => first + index), call);
     // Below it may be what somebody who fell silent has got meanwhile.
-    const slots = [...above, ...await this.#slots(openUnder(newestOf([head, ...above])).filter((fence) => fence < first))];
+    const slots = [...above, ...await this.#slots(openUnder(newestOf([head, ...above])).filter((fence) => fence < first), call)];
     const newest = newestOf([head, ...slots]);
     return {
       newest,
@@ -83,23 +83,22 @@ export class SessionEntries {
     await this.#store.keep(this.#name, record);
   }
 
-  /** For good. The tokens go with it, as far as the store lets them. */
-  async end(reason: string, fences: readonly number[]): Promise<void> {
+  /** For good. */
+  async end(reason: string): Promise<void> {
     await this.#store.keep(this.#end, { fence: finalFence, ended: reason });
-    await Promise.all([this.#removed(this.#name), this.forget(fences)]);
+  }
+
+  async forgetHead(): Promise<void> {
+    await this.#store.remove(this.#name);
   }
 
   /** Slots that are left over harm nobody: they are outvoted, and the store forgets them in time. */
   async forget(fences: readonly number[]): Promise<void> {
-    await Promise.all(fences.map(async (fence) => this.#removed(this.#slot(fence))));
+    await Promise.all(fences.map(async (fence) => this.#store.remove(this.#slot(fence))));
   }
 
-  async #slots(fences: readonly number[]): Promise<StoredSession[]> {
-    return (await Promise.all(fences.map(async (fence) => this.#store.load(this.#slot(fence))))).filter((slot) => slot !== undefined);
-  }
-
-  async #removed(entry: string): Promise<void> {
-    await this.#store.remove(entry).catch(() => undefined);
+  async #slots(fences: readonly number[], call: GuardedCall | undefined): Promise<StoredSession[]> {
+    return (await Promise.all(fences.map(async (fence) => this.#store.load(this.#slot(fence), call)))).filter((slot) => slot !== undefined);
   }
 
   get #end(): string {

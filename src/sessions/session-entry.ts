@@ -1,7 +1,7 @@
 import type { Lease } from '../cache/turn.js';
 import { OAuthError } from '../errors.js';
 import type { Events } from '../events.js';
-import { LockedRecord, type LockedRecordContext } from './locked-record.js';
+import { LockedRecord, type LockedRecordContext, type Publication } from './locked-record.js';
 import { endReason, reauthorizationRequired, type EndReason } from './reauthorization.js';
 import { SessionEnd } from './session-end.js';
 import { isEnded, isFinal, newestOf, type SessionRecord, type StoredSession } from './session-record.js';
@@ -12,6 +12,8 @@ export interface SessionEntryContext extends LockedRecordContext {
   readonly events: Events;
   /** Forgets the access tokens in memory of the session of this name. */
   readonly forgetTokens: (name: string) => void;
+  /** For a refresh token that came too late: nobody waits for it. */
+  readonly revoke: (refreshToken: string | undefined) => void;
 }
 
 type LockedWork<T> = (lease: Lease, record: SessionRecord) => Promise<T>;
@@ -19,8 +21,8 @@ type LockedWork<T> = (lease: Lease, record: SessionRecord) => Promise<T>;
 /**
  * One session as this process knows it: its record, what of it is in memory only, and its end. Invariants:
  *
- * - Who holds the lock writes. Only `end()` doesn't wait for a refresh token that is on its way: it writes its tombstone beside that refresh, which
- *   writes nothing before it's known whether the tombstone stands.
+ * - Who holds the lock writes, and who has lost it into its own slot only. `end()` doesn't wait for a refresh token that is on its way: it writes its tombstone
+ *   beside that refresh, which writes nothing before it's known whether the tombstone stands.
  * - What could not be written after the intent stays in memory until it's written, or somebody else's is newer.
  * - Who asks after `end()` began is told that the session is over. If the tombstone can't be written it's still there, for all who ask later.
  * - Once the tombstone stands nothing is written over it, whatever still arrives.
@@ -76,7 +78,7 @@ export class SessionEntry {
 
   /** Whether its time is up as far as this process knows. The store may know better. */
   get hasExpired(): boolean {
-    return this.#times !== undefined && this.#context.clock.now() >= this.#context.store.expiryOf(this.#times);
+    return this.#times !== undefined && this.#isExpired(this.#times);
   }
 
   /** The record, read without the lock. Rejects with `reauthorization_required` if there is none, or `store_failed`. */
@@ -89,13 +91,15 @@ export class SessionEntry {
       if (this.#unsaved.record !== undefined) return this.#unsaved.record;
       throw thrown;
     }
-    const isDoubtful = stored !== undefined && isEnded(stored) && !isFinal(stored);
+    // What a late write may have put there is looked at under the lock.
+    const isDoubtful = stored !== undefined && !isFinal(stored) && (isEnded(stored) || this.#isExpired(stored));
     return isDoubtful ? this.locked(async (_lease, record) => Promise.resolve(record)) : this.#living(stored);
   }
 
   /** What somebody else may have written while one waits for the lock; undefined where nothing can be said. */
   async glance(): Promise<SessionRecord | undefined> {
-    return this.#record.glance();
+    const record = await this.#record.glance();
+    return record === undefined || this.#isExpired(record) ? undefined : record;
   }
 
   /** The record, read once more by who holds the lock. */
@@ -127,7 +131,7 @@ export class SessionEntry {
     const signed = this.#record.signed(lease, record);
     await this.#assertUnburied();
     await this.#record.assertHeld(lease);
-    await this.#record.note('save', signed);
+    await this.#record.writeSlot('save', signed);
     this.#written(signed);
   }
 
@@ -136,7 +140,7 @@ export class SessionEntry {
     const signed = this.#record.signed(lease, record);
     try {
       await this.#assertUnburied();
-      await this.#record.note('keep', signed);
+      await this.#record.writeSlot('keep', signed);
       this.#written(signed);
     } catch (thrown) {
       if (this.#isBuried) throw thrown;
@@ -147,16 +151,16 @@ export class SessionEntry {
   /** For what must not be lost: where the store fails, the record waits in memory. Rejects only if the end of the session stands. */
   async keep(lease: Lease, record: SessionRecord): Promise<void> {
     const signed = this.#record.signed(lease, record);
-    let isHeld = true;
+    let publication: Publication = 'hidden';
     try {
       await this.#assertUnburied();
-      isHeld = await this.#record.write('keep', lease, signed);
+      publication = await this.#record.publish('keep', lease, signed);
       this.#written(signed);
     } catch (thrown) {
       if (this.#isBuried) throw thrown;
-      this.#unsaved.add(signed, lease);
     }
-    if (!isHeld) await this.#heedFinalEnd().catch((thrown: unknown) => { if (this.#isBuried) throw thrown; });
+    if (publication === 'hidden') this.#unsaved.add(signed, lease);
+    if (publication === 'outrun') await this.#assertNotEndedElsewhere(signed);
   }
 
   /** Writes what could not be written before; does nothing while something else is under way. */
@@ -180,7 +184,7 @@ export class SessionEntry {
   async end(lease: Lease, reason: EndReason, refusal?: OAuthError): Promise<OAuthError> {
     await this.#record.assertHeld(lease);
     this.throwIfOver();
-    const burying = this.#record.write('keep', lease, { fence: lease.fence, ended: reason }).finally(() => { this.#ending = undefined; });
+    const burying = this.#record.publish('keep', lease, { fence: lease.fence, ended: reason }).finally(() => { this.#ending = undefined; });
     this.#ending = burying;
     // What the server has refused is over whether or not that can be written: others will hear it from the server as well.
     if (refusal === undefined) await burying;
@@ -221,7 +225,7 @@ export class SessionEntry {
   async #endInLine(): Promise<SessionRecord | undefined> {
     return this.#withLock(async (lease) => {
       const last = this.#newest(await this.#record.claim(lease));
-      return last === undefined || isEnded(last) ? undefined : this.#bury(last);
+      return last === undefined || isEnded(last) || this.#isExpired(last) ? undefined : this.#bury(last);
     });
   }
 
@@ -239,17 +243,21 @@ export class SessionEntry {
   async #stay(longestUntouched: number): Promise<boolean> {
     try {
       const { writtenAt } = this.#times ?? await this.current();
-      if (this.#context.clock.now() - writtenAt >= longestUntouched) await this.#record.withLockIfFree(async (lease) => this.#touch(lease));
+      const isDue = (written: number): boolean => this.#context.clock.now() - written >= longestUntouched;
+      if (isDue(writtenAt)) await this.#record.withLockIfFree(async (lease) => this.#touch(lease, isDue));
       return this.#times !== undefined;
     } catch (thrown) {
       return !(thrown instanceof OAuthError) || thrown.code !== 'reauthorization_required';
     }
   }
 
-  async #touch(lease: Lease): Promise<void> {
-    const signed = this.#record.signed(lease, await this.#claimed(lease));
+  async #touch(lease: Lease, isDue: (writtenAt: number) => boolean): Promise<void> {
+    const record = await this.#claimed(lease);
+    // Somebody else may have done it.
+    if (!isDue(record.writtenAt)) return;
+    const signed = this.#record.signed(lease, record);
     await this.#assertUnburied();
-    await this.#record.write('save', lease, signed);
+    await this.#record.publish('save', lease, signed);
     this.#written(signed);
   }
 
@@ -277,8 +285,13 @@ export class SessionEntry {
   async #writeLate(record: SessionRecord): Promise<void> {
     await this.#learnOfBurial();
     if (this.#isBuried) return;
-    await this.#record.writeLate(record);
-    this.#times = timesOf(record);
+    if (await this.#record.publishLate(record)) {
+      this.#times = timesOf(record);
+      return;
+    }
+    this.#buried();
+    this.#tell('ended');
+    this.#context.revoke(record.refreshToken);
   }
 
   /** What was in memory only is in what was written: the record was read with it. */
@@ -301,6 +314,17 @@ export class SessionEntry {
     throw this.#end.error ?? this.#tell('ended');
   }
 
+  /** Where the lock was lost: somebody may have ended the session meanwhile. */
+  async #assertNotEndedElsewhere(written: SessionRecord): Promise<void> {
+    try {
+      await this.#heedFinalEnd();
+    } catch (thrown) {
+      if (!this.#isBuried) return;
+      this.#record.forgetSlot(written);
+      throw thrown;
+    }
+  }
+
   #tell(reason: EndReason, cause?: OAuthError): OAuthError {
     const error = this.#end.tell(reason, cause);
     this.#context.forgetTokens(this.#record.name);
@@ -309,6 +333,10 @@ export class SessionEntry {
 
   #announce(reason: EndReason): void {
     this.#context.events.emit('session-ended', { sessionId: this.id, reason });
+  }
+
+  #isExpired(times: SessionTimes): boolean {
+    return this.#context.clock.now() >= this.#context.store.expiryOf(times);
   }
 
   /** What is in memory only, where it is the newest. */
@@ -320,7 +348,7 @@ export class SessionEntry {
     this.throwIfOver();
     const newest = this.#newest(stored);
     if (newest !== this.#unsaved.record) this.#unsaved.settle();
-    if (newest === undefined) {
+    if (newest === undefined || (!isEnded(newest) && this.#isExpired(newest))) {
       this.#times = undefined;
       throw reauthorizationRequired('unknown');
     }

@@ -80,8 +80,15 @@ export function newestOf(found: readonly (StoredSession | undefined)[]): StoredS
     const name = refreshTokenName(session.refreshToken);
     return all.find((other): other is SessionRecord => !isEnded(other) && other.replaced === name);
   };
-  let newest = all.reduce<StoredSession | undefined>((highest, session) => (highest === undefined || session.fence > highest.fence ? session : highest), undefined);
-  for (let next = newest; next !== undefined; next = successorOf(next)) newest = next;
+  const highest = all.reduce<StoredSession | undefined>((known, session) => (known === undefined || session.fence > known.fence ? session : known), undefined);
+  let newest = highest;
+  const passed = new Set<StoredSession>();
+  for (let next = highest; next !== undefined; next = successorOf(next)) {
+    // A server that gives a refresh token again: who was late can't be told.
+    if (passed.has(next)) return highest;
+    passed.add(next);
+    newest = next;
+  }
   return newest;
 }
 
@@ -101,9 +108,16 @@ export function readSession(text: string): StoredSession {
     throw new OAuthError('store_failed', 'The session was written by another version of grantkeeper, whose records this one can\'t read: let all processes run the same');
   }
   if (typeof session['fence'] === 'number' && typeof session['ended'] === 'string') return session as unknown as EndedSession;
-  const { fence, createdAt, writtenAt, parameters, tokens } = session;
-  const isWhole = [fence, createdAt, writtenAt].every((value) => typeof value === 'number') && isPlainObject(parameters) && isPlainObject(tokens);
+  const { fence, createdAt, writtenAt, refreshToken, attempt, parameters, tokens } = session;
+  const isWhole = [fence, createdAt, writtenAt].every((value) => typeof value === 'number') && isPlainObject(parameters) && isPlainObject(tokens)
+    && (refreshToken === undefined || typeof refreshToken === 'string') && isAttemptOrAbsent(attempt);
   if (!isWhole) throw new OAuthError('store_failed', 'An entry of the store is no session of ours: something else writes under its keys');
   const read = Object.entries(tokens).map(([name, members]) => [name, readTokenMembers({ ...members as object })]);
   return { ...session, tokens: Object.fromEntries(read) as SessionRecord['tokens'] } as unknown as SessionRecord;
+}
+
+function isAttemptOrAbsent(value: unknown): boolean {
+  if (value === undefined) return true;
+  const { sends, firstSentAt, openUnder } = Object(value) as Partial<Record<keyof RefreshAttempt, unknown>>;
+  return typeof sends === 'number' && typeof firstSentAt === 'number' && Array.isArray(openUnder) && openUnder.every((fence) => typeof fence === 'number');
 }

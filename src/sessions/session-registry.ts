@@ -1,4 +1,6 @@
+import { sleep } from '../deadline.js';
 import { SessionEntry, type SessionEntryContext } from './session-entry.js';
+import { nextTry } from './unsaved-record.js';
 
 export interface SessionRegistryContext extends SessionEntryContext {
   /** The most sessions that are known in memory at a time, those with something under way apart. */
@@ -28,8 +30,14 @@ export class SessionRegistry {
     return entry;
   }
 
-  async flush(): Promise<void> {
-    await Promise.all([...this.#entries.values()].filter(({ hasUnsaved }) => hasUnsaved).map(async (entry) => entry.flush()));
+  /** Resolves when nothing is in memory only any more. */
+  async flush(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const unsaved = [...this.#entries.values()].filter(({ hasUnsaved }) => hasUnsaved);
+      await Promise.all(unsaved.map(async (entry) => entry.flush()));
+      if (unsaved.every(({ hasUnsaved }) => !hasUnsaved)) return;
+      await sleep(nextTry, { signal });
+    }
   }
 
   /** Keeps the entry for as long as `work` takes: its steps may be far apart. */

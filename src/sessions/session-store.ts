@@ -13,7 +13,7 @@ export interface SessionStore {
   /** As `save`, for what is lost otherwise: the store is asked even while it's left alone after a failure, and twice. */
   keep(name: string, session: StoredSession): Promise<void>;
   remove(name: string): Promise<void>;
-  /** When a session is over if it isn't written again, in milliseconds since the epoch. */
+  /** When a session is over if it isn't written again, in milliseconds since the epoch: a store may forget it later, or not at all. */
   expiryOf(times: SessionTimes): number;
 }
 
@@ -31,7 +31,6 @@ const tombstoneLifetime = 24 * 60 * 60_000;
 /** @param store already guarded: each call ends */
 export function sessionStore(store: GuardedStore, sealer: Sealer, { idle, absolute }: SessionLifetimes, clock: Clock): SessionStore {
   const expiryOf = ({ createdAt, writtenAt }: SessionTimes): number => Math.min(writtenAt + idle, createdAt + absolute);
-  /** Milliseconds that are left of it: what a store forgets too late, or not at all, is gone all the same. */
   const remaining = (session: StoredSession): number => (isEnded(session) ? tombstoneLifetime : expiryOf(session) - clock.now());
 
   const write = async (how: 'set' | 'keep', name: string, session: StoredSession): Promise<void> => {
@@ -45,8 +44,7 @@ export function sessionStore(store: GuardedStore, sealer: Sealer, { idle, absolu
       const sealed = await store.get(name, call);
       if (sealed === undefined || sealed === null) return undefined;
       if (typeof sealed !== 'string') throw new OAuthError('store_failed', 'An entry of the store is not the text that was written');
-      const session = readSession(await opened(sealer, name, sealed));
-      return remaining(session) > 0 ? session : undefined;
+      return readSession(await opened(sealer, name, sealed));
     },
     save: async (name, session) => write('set', name, session),
     keep: async (name, session) => write('keep', name, session),

@@ -3,6 +3,7 @@ import type { TokenCache } from '../cache/token-cache.js';
 import { orAbort, waitFor } from '../deadline.js';
 import { OAuthError } from '../errors.js';
 import { canonicalTokenRequest } from '../grants/canonical-token-request.js';
+import { revokeQuietly } from '../server/revocation.js';
 import { cacheKey, hashedName } from '../tokens/cache-key.js';
 import type { CanonicalTokenRequest } from '../tokens/token-request.js';
 import type { TokenSource } from '../tokens/token-source.js';
@@ -17,7 +18,7 @@ import { SessionRegistry } from './session-registry.js';
 import type { Session, SessionInfo } from './session.js';
 import { checkEndOptions, signOut } from './sign-out.js';
 
-export interface SessionsContext extends RotationContext, Omit<SessionEntryContext, 'forgetTokens'> {
+export interface SessionsContext extends RotationContext, Omit<SessionEntryContext, 'forgetTokens' | 'revoke'> {
   /** Whose sessions these are: another client or server can't open them. */
   readonly identity: { readonly server: string; readonly clientId: string };
   readonly cache: TokenCache;
@@ -30,8 +31,8 @@ export interface SessionsContext extends RotationContext, Omit<SessionEntryConte
 export type NewSession = Omit<SessionRecord, 'fence' | 'createdAt' | 'writtenAt'>;
 
 export interface Sessions {
-  /** Writes what could not be written before. */
-  flush(): Promise<void>;
+  /** Writes what could not be written before, for as long as that takes; until then the process stays alive. */
+  flush(signal: AbortSignal): Promise<void>;
   /** @throws OAuthError `invalid_configuration` */
   session(id: string): Session;
   /** A new one, durable when it resolves. Rejects with `store_failed`. */
@@ -45,7 +46,8 @@ export function createSessions(context: SessionsContext): Sessions {
   const { identity, cache, idle, clock, report } = context;
   const nameOf = (id: string): string => `grantkeeper:session:${hashedName(identity.server, identity.clientId, id)}`;
   const forgetTokens = (name: string): void => { cache.forget(name); };
-  const registry = new SessionRegistry({ ...context, nameOf, forgetTokens });
+  const revoke = (refreshToken: string | undefined): void => void revokeQuietly({ refreshToken }, context);
+  const registry = new SessionRegistry({ ...context, nameOf, forgetTokens, revoke });
 
   const sourceOf = (id: string, wanted: SessionTokenRequest): TokenSource => {
     // Made when it's used: an id that somebody made up takes no place in the cache.
@@ -93,7 +95,7 @@ export function createSessions(context: SessionsContext): Sessions {
 
   return {
     session,
-    flush: async () => registry.flush(),
+    flush: async (signal) => registry.flush(signal),
     async begin(fields) {
       const id = randomBytes(32).toString('base64url');
       const now = clock.now();

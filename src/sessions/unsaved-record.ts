@@ -9,7 +9,7 @@ interface Unsaved {
 }
 
 /** Milliseconds between two tries to write what the store has not taken. */
-const nextTry = 250;
+export const nextTry = 250;
 
 /**
  * What of a session the store has not taken, and is in memory only. Until it's written, and for as long as the lease lasts, it's tried again and again, and nobody
@@ -18,6 +18,7 @@ const nextTry = 250;
 export class UnsavedRecord {
   #unsaved: Unsaved | undefined;
   #flushing: Promise<void> | undefined;
+  #insisting: Promise<void> | undefined;
   readonly #write: (record: SessionRecord) => Promise<void>;
 
   constructor(write: (record: SessionRecord) => Promise<void>) {
@@ -29,7 +30,7 @@ export class UnsavedRecord {
   }
 
   add(record: SessionRecord, lease: Lease): void {
-    this.#unsaved = { record, lease, release: lease.hold() };
+    this.#unsaved = { record, lease, release: lease.stayTaken() };
   }
 
   /** There is nothing any more: it's in the store, or of no use. */
@@ -50,12 +51,17 @@ export class UnsavedRecord {
   }
 
   /**
-   * For as long as nobody else can have the lock: nobody may ask for a token before they do.
+   * For as long as nobody else can have the lock: nobody may ask for a token before they do. It keeps the process alive, which would take it along.
    * @param mayWrite false while somebody is at work who writes it anyway
    */
   async flushInTime(mayWrite: () => boolean): Promise<void> {
+    this.#insisting ??= this.#insist(mayWrite).finally(() => { this.#insisting = undefined; });
+    return this.#insisting;
+  }
+
+  async #insist(mayWrite: () => boolean): Promise<void> {
     while (this.#unsaved !== undefined && this.#unsaved.lease.remaining() > 0) {
-      await sleep(nextTry, { background: true });
+      await sleep(nextTry);
       if (mayWrite()) await this.flush().catch(() => undefined);
     }
   }
