@@ -5,10 +5,10 @@ import { OAuthError } from './errors.js';
 const longestDelay = 2 ** 31 - 1;
 
 /**
- * A timer that fires so late, in milliseconds, tells that the process slept or was blocked. Its timers run before it reads what has arrived meanwhile, which may
- * be the answer; so it's given this time to read.
+ * A process that slept or was blocked runs its timers before it reads what has arrived meanwhile, which may be the answer; so it's given time to read: a turn
+ * of the event loop, and these milliseconds where its timer fires noticeably late.
  */
-const noticeablyLate = 50;
+const noticeablyLate = 5;
 const timeToReadUp = 50;
 
 /** A limit in time for one piece of work. `signal` aborts with an `OAuthError` of code `timeout`. */
@@ -29,11 +29,7 @@ export function deadlineIn(milliseconds: number, message: string): Deadline {
   const ends = performance.now() + milliseconds;
   const abort = (): void => { controller.abort(new OAuthError('timeout', message, { retryable: true })); };
   let timer = setTimeout(() => {
-    if (performance.now() - ends < noticeablyLate) {
-      abort();
-      return;
-    }
-    timer = setTimeout(abort, timeToReadUp);
+    timer = setTimeout(abort, performance.now() - ends < noticeablyLate ? 0 : timeToReadUp);
     timer.unref();
   }, Math.min(milliseconds, longestDelay));
   timer.unref();

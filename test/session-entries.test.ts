@@ -95,8 +95,8 @@ describe('what the owner of a fence finds', () => {
     await write(entries, record(4, 'rt-4'));
     await entries.writeHead(record(4, 'rt-4'));
     await entries.end('ended');
-    await Promise.all([entries.forgetHead(), entries.forget([4])]);
-    expect([...store.entries].filter(([key]) => key.startsWith('ended')).map(([, text]) => String(text))).toEqual([expect.not.stringContaining('rt-4')]);
+    await entries.forget([4]);
+    expect([...store.entries].filter(([key, text]) => key.startsWith('ended') && String(text).includes('rt-4'))).toEqual([]);
     await entries.writeHead(record(4, 'rt-4'));
     expect(await entries.head()).toMatchObject({ ended: 'ended' });
     expect(await entries.find(6)).toMatchObject({ newest: { ended: 'ended' } });

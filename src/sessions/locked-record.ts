@@ -141,10 +141,10 @@ export class LockedRecord {
     return true;
   }
 
-  /** The end that was asked for: for good. The tokens go with it, as far as the store lets them. */
+  /** For good. The tokens go with it, as far as the store lets them. Rejects with `store_failed`. */
   async end(reason: string): Promise<void> {
     await this.#reported('set', this.#entries.end(reason));
-    await Promise.allSettled([this.#entries.forgetHead(), this.#entries.forget([...this.#outvoted, this.#fence])].map(async (removal) => this.#reported('delete', removal)));
+    await this.#reported('delete', this.#entries.forget([...this.#outvoted, this.#fence])).catch(() => undefined);
   }
 
   forgetSlot({ fence }: SessionRecord): void {

@@ -23,7 +23,7 @@ const mostSlots = 100;
  *
  *     head   the newest record, for readers. Everybody writes it, and a late write may put an older one there, of a session that has expired even
  *     slot   one for each fence, written by that fence's owner only. The highest has the session
- *     end    written by `end()` alone, and above every fence: no late write brings an ended session back
+ *     end    written when the session is over for good, and above every fence: no late write brings it back
  *
  * Invariants:
  *
@@ -44,6 +44,8 @@ export class SessionEntries {
   /** What readers see. */
   async head(call?: GuardedCall): Promise<StoredSession | undefined> {
     const [end, head] = await Promise.all([this.#store.load(this.#end, call), this.#store.load(this.#name, call)]);
+    // Written late: it must not be there when the end is forgotten.
+    if (end !== undefined && head !== undefined && !isFinal(head)) await this.writeHead(end).catch(() => undefined);
     return newestOf([end, head]);
   }
 
@@ -83,13 +85,11 @@ export class SessionEntries {
     await this.#store.keep(this.#name, record);
   }
 
-  /** For good. */
+  /** For good. It's in the head as well, so that no token is left there, whether or not the store can delete. */
   async end(reason: string): Promise<void> {
-    await this.#store.keep(this.#end, { fence: finalFence, ended: reason });
-  }
-
-  async forgetHead(): Promise<void> {
-    await this.#store.remove(this.#name);
+    const end = { fence: finalFence, ended: reason };
+    await this.#store.keep(this.#end, end);
+    await this.#store.keep(this.#name, end);
   }
 
   /** Slots that are left over harm nobody: they are outvoted, and the store forgets them in time. */

@@ -44,6 +44,10 @@ export class SessionEntry {
   /** The same where it's done beside a refresh, until it's known whether it was. */
   #burial: Promise<unknown> | undefined;
   #isBuried = false;
+  /** Whether others are told of an end that was told here. */
+  #isPublic = true;
+  /** The head that was found to have expired, under the lock. */
+  #expired: SessionTimes | undefined;
   #staying: Promise<boolean> | undefined;
 
   constructor(id: string, name: string, context: SessionEntryContext) {
@@ -91,9 +95,9 @@ export class SessionEntry {
       if (this.#unsaved.record !== undefined) return this.#unsaved.record;
       throw thrown;
     }
-    // What a late write may have put there is looked at under the lock.
-    const isDoubtful = stored !== undefined && !isFinal(stored) && (isEnded(stored) || this.#isExpired(stored));
-    return isDoubtful ? this.locked(async (_lease, record) => Promise.resolve(record)) : this.#living(stored);
+    if (stored === undefined || !this.#isDoubtful(stored)) return this.#living(stored);
+    this.#expired = isEnded(stored) ? undefined : timesOf(stored);
+    return this.locked(async (_lease, record) => Promise.resolve(record));
   }
 
   /** What somebody else may have written while one waits for the lock; undefined where nothing can be said. */
@@ -185,12 +189,12 @@ export class SessionEntry {
     await this.#record.assertHeld(lease);
     this.throwIfOver();
     const burying = this.#record.publish('keep', lease, { fence: lease.fence, ended: reason }).finally(() => { this.#ending = undefined; });
-    this.#ending = burying;
+    this.#ending = burying.catch(() => undefined);
     // What the server has refused is over whether or not that can be written: others will hear it from the server as well.
     if (refusal === undefined) await burying;
     const error = this.#tell(reason, refusal);
     this.#announce(reason);
-    await burying.catch(() => undefined);
+    this.#isPublic = await burying.then((publication) => publication === 'shown', () => false);
     this.#buried();
     return error;
   }
@@ -200,13 +204,14 @@ export class SessionEntry {
    * @returns the last record; undefined if there was no such session. Rejects with `store_failed`: then it's still there
    */
   async endNow(): Promise<SessionRecord | undefined> {
-    if (this.#ending !== undefined) {
-      await this.#ending;
+    if (this.#ending !== undefined) await this.#ending;
+    if (this.#end.error !== undefined) {
+      if (!this.#isPublic) await this.#record.end('ended');
+      this.#isPublic = true;
       return undefined;
     }
-    if (this.#end.error !== undefined) return undefined;
     this.#tell('ended');
-    const ending = this.#sending === undefined ? this.#endInLine() : this.#bury(this.#sending);
+    const ending = this.#sending === undefined ? this.#endInLine() : this.#endBeside(this.#sending);
     this.#ending = ending;
     if (this.#sending !== undefined) this.#burial = ending;
     try {
@@ -224,20 +229,26 @@ export class SessionEntry {
   /** What is under way comes first, so that the newest refresh token is known; it sends none any more. */
   async #endInLine(): Promise<SessionRecord | undefined> {
     return this.#withLock(async (lease) => {
-      const last = this.#newest(await this.#record.claim(lease));
-      return last === undefined || isEnded(last) || this.#isExpired(last) ? undefined : this.#bury(last);
+      const last = await this.#claim(lease);
+      if (last === undefined || isFinal(last)) return undefined;
+      await this.#bury();
+      return isEnded(last) || this.#isExpired(last) ? undefined : last;
     });
   }
 
-  async #bury(last: SessionRecord): Promise<SessionRecord> {
+  async #endBeside(sending: SessionRecord): Promise<SessionRecord> {
+    await this.#bury();
+    return sending;
+  }
+
+  async #bury(): Promise<void> {
     await this.#record.end('ended');
     this.#buried();
-    return last;
   }
 
   #buried(): void {
     this.#isBuried = true;
-    this.#unsaved.settle();
+    void this.#unsaved.settle();
   }
 
   async #stay(longestUntouched: number): Promise<boolean> {
@@ -274,7 +285,16 @@ export class SessionEntry {
   }
 
   async #claimed(lease: Lease): Promise<SessionRecord> {
-    return this.#living(await this.#record.claim(lease));
+    const found = await this.#claim(lease);
+    // Nobody has to look under the lock again.
+    if (found !== undefined && isEnded(found) && !isFinal(found)) await this.#record.end(found.ended).catch(() => undefined);
+    return this.#living(found);
+  }
+
+  /** What is in memory only may be written meanwhile, too late to be found. */
+  async #claim(lease: Lease): Promise<StoredSession | undefined> {
+    const unsaved = this.#unsaved.record;
+    return newestOf([unsaved, await this.#record.claim(lease)]);
   }
 
   async #assertUnburied(): Promise<void> {
@@ -297,7 +317,7 @@ export class SessionEntry {
   /** What was in memory only is in what was written: the record was read with it. */
   #written(record: SessionRecord): void {
     this.#times = timesOf(record);
-    this.#unsaved.settle();
+    void this.#unsaved.settle();
   }
 
   /** A tombstone whose writing failed may be there all the same. */
@@ -335,6 +355,14 @@ export class SessionEntry {
     this.#context.events.emit('session-ended', { sessionId: this.id, reason });
   }
 
+  /** A late write may have put it there: that is looked at under the lock, once. */
+  #isDoubtful(stored: StoredSession): boolean {
+    if (isFinal(stored)) return false;
+    if (isEnded(stored)) return true;
+    const isKnown = this.#expired?.writtenAt === stored.writtenAt && this.#expired.createdAt === stored.createdAt;
+    return this.#isExpired(stored) && !isKnown;
+  }
+
   #isExpired(times: SessionTimes): boolean {
     return this.#context.clock.now() >= this.#context.store.expiryOf(times);
   }
@@ -347,7 +375,7 @@ export class SessionEntry {
   #living(stored: StoredSession | undefined): SessionRecord {
     this.throwIfOver();
     const newest = this.#newest(stored);
-    if (newest !== this.#unsaved.record) this.#unsaved.settle();
+    if (newest !== this.#unsaved.record) void this.#unsaved.settle();
     if (newest === undefined || (!isEnded(newest) && this.#isExpired(newest))) {
       this.#times = undefined;
       throw reauthorizationRequired('unknown');

@@ -10,6 +10,8 @@ interface Unsaved {
 
 /** Milliseconds between two tries to write what the store has not taken. */
 export const nextTry = 250;
+/** Milliseconds after the lease for which that goes on: whoever has the lock next gives a sender that fell silent a second, for just this. */
+const afterLease = 1_500;
 
 /**
  * What of a session the store has not taken, and is in memory only. Until it's written, and for as long as the lease lasts, it's tried again and again, and nobody
@@ -34,9 +36,10 @@ export class UnsavedRecord {
   }
 
   /** There is nothing any more: it's in the store, or of no use. */
-  settle(): void {
-    void this.#unsaved?.release();
+  async settle(): Promise<void> {
+    const released = this.#unsaved?.release();
     this.#unsaved = undefined;
+    await released;
   }
 
   /** Rejects as the writing does. */
@@ -45,13 +48,13 @@ export class UnsavedRecord {
       const unsaved = this.#unsaved;
       if (unsaved === undefined) return;
       await this.#write(unsaved.record);
-      if (this.#unsaved === unsaved) this.settle();
+      if (this.#unsaved === unsaved) await this.settle();
     })().finally(() => { this.#flushing = undefined; });
     return this.#flushing;
   }
 
   /**
-   * For as long as nobody else can have the lock: nobody may ask for a token before they do. It keeps the process alive, which would take it along.
+   * For as long as nobody else can have the lock, and a moment longer: nobody may ask for a token before they do. It keeps the process alive, which would take it along.
    * @param mayWrite false while somebody is at work who writes it anyway
    */
   async flushInTime(mayWrite: () => boolean): Promise<void> {
@@ -60,7 +63,7 @@ export class UnsavedRecord {
   }
 
   async #insist(mayWrite: () => boolean): Promise<void> {
-    while (this.#unsaved !== undefined && this.#unsaved.lease.remaining() > 0) {
+    while (this.#unsaved !== undefined && this.#unsaved.lease.remaining() > -afterLease) {
       await sleep(nextTry);
       if (mayWrite()) await this.flush().catch(() => undefined);
     }
