@@ -181,9 +181,7 @@ async function sendOnce(rotating: Rotating, before: SessionRecord, refreshToken:
     const failure = thrown as OAuthError;
     switch (outcomeOf(failure)) {
       case 'refused':
-        // An answer came: whoever looks next doesn't have to guess.
-        await backTo(before);
-        return { adopted: await adoptedOrOver(rotating, record, before.attempt !== undefined, failure) };
+        return { adopted: await adoptedOrOver(rotating, before, failure) };
       case 'not sent':
       case 'kept':
         await backTo(before);
@@ -215,11 +213,19 @@ function requestOf({ name, request }: SessionTokenRequest, { resource }: Session
   return name === '' && resource !== undefined ? { ...request, resource: [resource] } : request;
 }
 
-/** After a refusal: what somebody else has got meanwhile, or the end. */
-async function adoptedOrOver({ entry, wanted, call, context, lease }: Rotating, refused: SessionRecord, ambiguous: boolean, failure: OAuthError): Promise<GrantedToken> {
+/**
+ * After a refusal: what somebody else has got meanwhile, or the end.
+ * @param before the record as it was before the refresh token that is refused was sent
+ */
+async function adoptedOrOver({ entry, wanted, call, context, lease }: Rotating, before: SessionRecord, failure: OAuthError): Promise<GrantedToken> {
   await sleep(secondLook);
-  const stored = await entry.reload(lease);
-  if (stored.fence <= lease.fence && stored.refreshToken === refused.refreshToken) throw await entry.end(lease, ambiguous ? 'ambiguous' : 'refused', failure);
+  const stored = await entry.reload(lease).catch(async (thrown: unknown) => {
+    // An answer came: whoever looks next doesn't have to guess.
+    await entry.note(lease, before);
+    throw thrown;
+  });
+  const isRefused = stored.fence <= lease.fence && stored.refreshToken === before.refreshToken;
+  if (isRefused) throw await entry.end(lease, before.attempt === undefined ? 'refused' : 'ambiguous', failure);
   const adopted = found(stored, { wanted, call, context });
   if (adopted !== undefined) return adopted;
   throw new Superseded();
