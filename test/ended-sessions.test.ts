@@ -9,6 +9,7 @@ import { eventually } from './support/eventually.js';
 import { failureOf } from './support/failure.js';
 import { FaultyStore } from './support/faulty-store.js';
 import type { MachineClient, MachineClientOptions } from './support/machine-client.js';
+import { headKeyOf } from './support/session-head.js';
 import { signIn, webClient } from './support/web-client.js';
 
 const HOUR = 3_600_000;
@@ -57,9 +58,14 @@ function ownLock(): Lock {
 }
 
 function headKey(): string {
-  const found = [...store.entries.keys()].find((key) => /^grantkeeper:session:[^:]+$/.test(key));
-  if (found === undefined) throw new Error('there is no session in the store');
-  return found;
+  return headKeyOf(store);
+}
+
+/** For a process that knows nothing of it. */
+async function expectItIsOver(id: string, lock: Lock): Promise<void> {
+  const elsewhere = processWith(lock).tokens.session(id);
+  expect(await elsewhere.info()).toBeUndefined();
+  expect(await failureOf(elsewhere.getToken())).toMatchObject({ code: 'reauthorization_required' });
 }
 
 test.each([['nothing of it', ['set', 'set'] as const], ['its slot, but not the head', [] as const]])('R9 logout of a session that the server has ended, of which the store took %s: once end() resolves it is over for all', async (_what, failures) => {
@@ -90,9 +96,7 @@ test.each([['nothing of it', ['set', 'set'] as const], ['its slot, but not the h
   vi.restoreAllMocks();
   clock.advance(10_000);
   await session.end();
-  const elsewhere = processWith(lock).tokens.session(session.id);
-  expect(await elsewhere.info()).toBeUndefined();
-  expect(await failureOf(elsewhere.getToken())).toMatchObject({ code: 'reauthorization_required' });
+  await expectItIsOver(session.id, lock);
 });
 
 test('R9 a head that is written late, after end(): the session doesn\'t come back when its tombstone is forgotten', async () => {
@@ -109,9 +113,7 @@ test('R9 a head that is written late, after end(): the session doesn\'t come bac
   expect(await elsewhere.info()).toBeUndefined();
   clock.advance(DAY + 1);
   store.forgetExpired();
-  const later = processWith(lock).tokens.session(session.id);
-  expect(await later.info()).toBeUndefined();
-  expect(await failureOf(later.getToken())).toMatchObject({ code: 'reauthorization_required' });
+  await expectItIsOver(session.id, lock);
 });
 
 test('R9 the same by the library alone: a refresh whose head write hangs in the client while the session is ended elsewhere', async () => {
@@ -238,9 +240,7 @@ test('R9 end() while the store deletes nothing, or is left alone because it didn
   await session.end();
   clock.advance(DAY + 1);
   store.forgetExpired();
-  const later = processWith(lock).tokens.session(session.id);
-  expect(await later.info()).toBeUndefined();
-  expect(await failureOf(later.getToken())).toMatchObject({ code: 'reauthorization_required' });
+  await expectItIsOver(session.id, lock);
 });
 
 test('R9 end() of a session that the server has ended is as final as any: a head that is written late doesn\'t bring it back', async () => {
@@ -255,9 +255,7 @@ test('R9 end() of a session that the server has ended is as final as any: a head
   await eventually(() => { expect(String(store.entries.get(key))).toContain('refused'); });
   await processWith(lock).tokens.session(session.id).end();
   store.entries.set(key, record);
-  const elsewhere = processWith(lock).tokens.session(session.id);
-  expect(await elsewhere.info()).toBeUndefined();
-  expect(await failureOf(elsewhere.getToken())).toMatchObject({ code: 'reauthorization_required' });
+  await expectItIsOver(session.id, lock);
 });
 
 test('the same of a session that the server has ended, looked at by processes that know nothing of it', async () => {

@@ -9,6 +9,7 @@ import { eventually } from './support/eventually.js';
 import { failureOf } from './support/failure.js';
 import { FaultyStore } from './support/faulty-store.js';
 import type { MachineClient, MachineClientOptions } from './support/machine-client.js';
+import { headKeyOf } from './support/session-head.js';
 import { rejection } from './support/token-server.js';
 import { signIn, webClient } from './support/web-client.js';
 
@@ -46,9 +47,7 @@ function ownLock(): Lock {
 
 /** The entry that readers see. */
 function headKey(): string {
-  const found = [...store.entries.keys()].find((key) => /^grantkeeper:session:[^:]+$/.test(key));
-  if (found === undefined) throw new Error('there is no session in the store');
-  return found;
+  return headKeyOf(store);
 }
 
 /** The session's next access token, whose refresh token is in memory only until the store has failed so often. */

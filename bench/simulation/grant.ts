@@ -1,3 +1,4 @@
+import { firstPoll, longestPoll } from '../../src/cache/turn.js';
 import type { Random } from './random.js';
 import { renewal, turn } from './store-costs.js';
 import type { Tally } from './tally.js';
@@ -19,10 +20,6 @@ export interface GrantContext {
   /** Whether the authorization server is gone. */
   readonly isOutage: (time: number) => boolean;
 }
-
-/** As `exclusive.ts` has them. */
-const firstPoll = 10;
-const longestPoll = 100;
 
 /** What all replicas share of one session: its record in the store, and its lock. */
 export class Grant {

@@ -41,9 +41,9 @@ type Outcome<T> = { readonly done: T } | undefined;
 export function createExclusive(options: TurnOptions): Exclusive {
   const lines = new Map<string, Line>();
 
-  /** Undefined if the lock is somebody else's for longer than `patience`. */
-  const inLine = async <T>(wanted: Wanted, patience: number, work: (lease: Lease) => Promise<T>, meanwhile?: () => Promise<T | undefined>): Promise<Outcome<T>> => {
-    const { name, mayBeCutShort = false } = wanted;
+  /** Undefined if the lock is somebody else's for longer than the patience lasts. */
+  const inLine = async <T>(wanted: Wanted, work: (lease: Lease) => Promise<T>, meanwhile?: () => Promise<T | undefined>): Promise<Outcome<T>> => {
+    const { name, mayBeCutShort = false, renewedLeaseMs: leaseMs = options.leaseMs, patience = leaseMs + patienceBeyondLease } = wanted;
     const before = lines.get(name)?.turn;
     const done = mayBeCutShort ? undefined : keepAlive();
     const turn = new Turn(wanted, options);
@@ -67,19 +67,14 @@ export function createExclusive(options: TurnOptions): Exclusive {
     return answer;
   };
 
-  const inTime = async <T>(wanted: Wanted, work: (lease: Lease) => Promise<T>, meanwhile?: () => Promise<T | undefined>): Promise<Outcome<T>> => {
-    const { renewedLeaseMs: leaseMs = options.leaseMs, patience = leaseMs + patienceBeyondLease } = wanted;
-    return inLine(wanted, patience, work, meanwhile);
-  };
-
   return {
     async run(wanted, work, meanwhile) {
-      const outcome = await inTime(wanted, work, meanwhile);
+      const outcome = await inLine(wanted, work, meanwhile);
       if (outcome === undefined) throw new OAuthError('store_failed', 'The lock is held by somebody else, and was not free in time', { retryable: true });
       return outcome.done;
     },
-    runInTime: async (wanted, work, meanwhile) => (await inTime(wanted, work, meanwhile))?.done,
-    runIfFree: async (wanted, work) => (lines.get(wanted.name)?.isAtWork === true ? undefined : (await inLine(wanted, 0, work))?.done),
+    runInTime: async (wanted, work, meanwhile) => (await inLine(wanted, work, meanwhile))?.done,
+    runIfFree: async (wanted, work) => (lines.get(wanted.name)?.isAtWork === true ? undefined : (await inLine({ ...wanted, patience: 0 }, work))?.done),
     isBusy: (name) => lines.has(name),
     async settled() {
       while (lines.size > 0) await Promise.all([...lines.values()].map(({ turn }) => turn));

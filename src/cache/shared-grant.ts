@@ -1,14 +1,11 @@
 import { elapsedSince, type Clock } from '../clock.js';
-import { deadlineIn, type Deadline } from '../deadline.js';
+import { deadlineIn } from '../deadline.js';
 import { OAuthError } from '../errors.js';
-import type { Grant, GrantCall } from '../grants/grant.js';
+import type { Grant, RepeatableGrant } from '../grants/grant.js';
 import { fromStored, toStored, type GrantedToken } from '../grants/granted-token.js';
 import type { Exclusive } from './exclusive.js';
 import type { StoreReport } from './store-report.js';
 import type { TokenStore } from './token-store.js';
-
-/** Gets a token that can be had again, within a deadline. Rejects with an `OAuthError`. */
-export type RepeatableGrant = (call: GrantCall, deadline: Deadline) => Promise<GrantedToken>;
 
 export interface SharedGrantContext {
   readonly store: TokenStore;

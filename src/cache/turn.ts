@@ -41,8 +41,8 @@ export interface Wanted {
 }
 
 /** Milliseconds between two tries for a lock that somebody else has: doubled up to the longest, and each a random part shorter, so that those who wait don't come at once. */
-const firstPoll = 10;
-const longestPoll = 100;
+export const firstPoll = 10;
+export const longestPoll = 100;
 /** How often a renewed lease is renewed within its length, so that one lost call doesn't cost it. */
 const renewalsPerLease = 3;
 

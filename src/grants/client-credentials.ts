@@ -7,8 +7,8 @@ import type { RetryBudget } from '../retry/retry-budget.js';
 import type { RetryPolicy } from '../retry/retry-options.js';
 import type { AuthorizationServer, TokenResponse } from '../server/authorization-server.js';
 import type { CanonicalTokenRequest } from '../tokens/token-request.js';
-import { fromResponse, type GrantedToken } from './granted-token.js';
-import type { GrantCall } from './grant.js';
+import { fromResponse } from './granted-token.js';
+import type { GrantCall, RepeatableGrant } from './grant.js';
 
 export interface ClientCredentialsContext {
   readonly server: AuthorizationServer;
@@ -22,7 +22,7 @@ export interface ClientCredentialsContext {
 }
 
 /** The client credentials grant (RFC 6749 section 4.4). Asking twice costs nothing but a token, so failures that may pass are repeated. */
-export function clientCredentialsGrant(request: CanonicalTokenRequest, context: ClientCredentialsContext): (call: GrantCall, deadline: Deadline) => Promise<GrantedToken> {
+export function clientCredentialsGrant(request: CanonicalTokenRequest, context: ClientCredentialsContext): RepeatableGrant {
   const { assumedLifetime, clock, events } = context;
   const { scope } = request;
   return async (call, deadline) => {

@@ -1,8 +1,12 @@
+import type { Deadline } from '../deadline.js';
 import type { StoredToken } from '../tokens/stored-token.js';
 import type { GrantedToken } from './granted-token.js';
 
 /** Gets a token: what a cache calls when it has none that is good enough. Rejects with an `OAuthError`. */
 export type Grant = (call: GrantCall) => Promise<GrantedToken>;
+
+/** Gets a token that can be had again: what processes that share their tokens call, within a deadline of theirs. Rejects with an `OAuthError`. */
+export type RepeatableGrant = (call: GrantCall, deadline: Deadline) => Promise<GrantedToken>;
 
 export interface GrantCall {
   /** Whether somebody waits who has no other token: only then is a try that failed repeated at once. Else the next try is the cache's to choose. */

@@ -1,9 +1,9 @@
+import type { Exclusive } from '../cache/exclusive.js';
 import type { KeyvLike } from '../cache/keyv-like.js';
 import type { StoreReport } from '../cache/store-report.js';
 import type { Clock } from '../clock.js';
 import type { Events } from '../events.js';
 import type { AuthorizationServer } from '../server/authorization-server.js';
-import type { Exclusive } from '../cache/exclusive.js';
 import type { Session } from '../sessions/session.js';
 import type { Sessions } from '../sessions/sessions.js';
 import type { Transactions } from './transaction.js';
