@@ -243,6 +243,18 @@ test('R9 end() while the store deletes nothing, or is left alone because it didn
   await expectItIsOver(session.id, lock);
 });
 
+test('R9 end() succeeds once the end stands, whether or not the head can be written', async () => {
+  const lock = ownLock();
+  const { session } = await signIn(processWith(lock));
+  const key = headKey();
+  const set = store.set.bind(store);
+  vi.spyOn(store, 'set').mockImplementation(async (...call) => (call[0] === key ? Promise.reject(new Error('lost')) : set(...call)));
+  await session.end();
+  vi.restoreAllMocks();
+  await expectItIsOver(session.id, lock);
+  expect(String(store.entries.get(key))).not.toContain('rt-1');
+});
+
 test('R9 end() of a session that the server has ended is as final as any: a head that is written late doesn\'t bring it back', async () => {
   const lock = ownLock();
   const here = processWith(lock);

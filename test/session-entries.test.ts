@@ -94,7 +94,7 @@ describe('what the owner of a fence finds', () => {
     const entries = entriesOf('ended');
     await write(entries, record(4, 'rt-4'));
     await entries.writeHead(record(4, 'rt-4'));
-    await entries.end('ended');
+    await entries.writeHead(await entries.end('ended'));
     await entries.forget([4]);
     expect([...store.entries].filter(([key, text]) => key.startsWith('ended') && String(text).includes('rt-4'))).toEqual([]);
     await entries.writeHead(record(4, 'rt-4'));

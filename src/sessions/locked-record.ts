@@ -143,8 +143,9 @@ export class LockedRecord {
 
   /** For good. The tokens go with it, as far as the store lets them. Rejects with `store_failed`. */
   async end(reason: string): Promise<void> {
-    await this.#reported('set', this.#entries.end(reason));
-    await this.#reported('delete', this.#entries.forget([...this.#outvoted, this.#fence])).catch(() => undefined);
+    const end = await this.#reported('set', this.#entries.end(reason));
+    // It stands by now: whoever sees another head puts it right.
+    await this.#show(end, [...this.#outvoted, this.#fence]).catch(() => undefined);
   }
 
   forgetSlot({ fence }: SessionRecord): void {

@@ -85,11 +85,11 @@ export class SessionEntries {
     await this.#store.keep(this.#name, record);
   }
 
-  /** For good. It's in the head as well, so that no token is left there, whether or not the store can delete. */
-  async end(reason: string): Promise<void> {
+  /** For good. It's to be in the head as well, so that no token is left there, whether or not the store can delete. */
+  async end(reason: string): Promise<StoredSession> {
     const end = { fence: finalFence, ended: reason };
     await this.#store.keep(this.#end, end);
-    await this.#store.keep(this.#name, end);
+    return end;
   }
 
   /** Slots that are left over harm nobody: they are outvoted, and the store forgets them in time. */
