@@ -1,5 +1,6 @@
-import { decodeJwt } from 'jose';
-import { clientSecretBasic, clientSecretPost, createTokenManager, type TokenManager, type TokenManagerOptions } from 'grantkeeper';
+import { createPublicKey, generateKeyPairSync, randomUUID, webcrypto, type JsonWebKey, type KeyObject } from 'node:crypto';
+import { decodeJwt, SignJWT } from 'jose';
+import { clientAssertion, clientSecretBasic, clientSecretJwt, clientSecretPost, createTokenManager, privateKeyJwt, type PrivateKey, type TokenManager, type TokenManagerOptions } from 'grantkeeper';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { failureOf } from './support/failure.js';
 import { startOidcProvider, type OidcProvider } from './support/oidc-provider.js';
@@ -7,6 +8,18 @@ import { startOidcProvider, type OidcProvider } from './support/oidc-provider.js
 // RFC 6749 appendix A.2, which this server enforces: ASCII only.
 const ODD_SECRET = `a:b+c% and -_.!~*'() "too" & more=?`;
 const INVOICES = 'https://invoices.example.com/';
+
+const SECRET_FOR_ASSERTIONS = 'a secret of sixty-four characters, which is enough for HS512 too';
+
+const privateKeys = {
+  ES256: { key: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey, parameters: { name: 'ECDSA', namedCurve: 'P-256' } },
+  RS256: { key: generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey, parameters: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' } },
+  PS256: { key: generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey, parameters: { name: 'RSA-PSS', hash: 'SHA-256' } },
+  EdDSA: { key: generateKeyPairSync('ed25519').privateKey, parameters: { name: 'Ed25519' } },
+};
+type Signature = keyof typeof privateKeys;
+const signatures = Object.keys(privateKeys) as Signature[];
+const jwkOf = (key: KeyObject): JsonWebKey => key.export({ format: 'jwk' });
 
 let provider: OidcProvider;
 let granted: number;
@@ -17,7 +30,20 @@ beforeAll(async () => {
       { client_id: 'basic', client_secret: 'an-ordinary.secret_1' },
       { client_id: 'odd client: 100%', client_secret: ODD_SECRET },
       { client_id: 'post', client_secret: ODD_SECRET, token_endpoint_auth_method: 'client_secret_post' },
+      ...signatures.map((alg) => ({
+        client_id: alg,
+        token_endpoint_auth_method: 'private_key_jwt' as const,
+        token_endpoint_auth_signing_alg: alg,
+        jwks: { keys: [{ ...jwkOf(createPublicKey(privateKeys[alg].key)), kid: 'k1', use: 'sig' } as JsonWebKey & { kty: string }] },
+      })),
+      ...(['HS256', 'HS384', 'HS512'] as const).map((alg) => ({
+        client_id: alg,
+        client_secret: SECRET_FOR_ASSERTIONS,
+        token_endpoint_auth_method: 'client_secret_jwt' as const,
+        token_endpoint_auth_signing_alg: alg,
+      })),
     ],
+    configuration: { enabledJWA: { clientAuthSigningAlgValues: ['HS256', 'HS384', 'HS512', ...signatures] } },
     accessTokenTtl: 600,
   });
   granted = 0;
@@ -91,5 +117,68 @@ describe('a real authorization server', () => {
     const failure = await failureOf(client({ issuer: `${provider.issuer}/`, clientSecret: 'an-ordinary.secret_1' }).clientCredentials().getToken());
     expect(failure).toMatchObject({ code: 'discovery_failed' });
     expect(failure.message).toContain(`"${provider.issuer}" instead of "${provider.issuer}/"`);
+  });
+});
+
+describe('a real authorization server that is shown assertions', () => {
+  const forms: Record<string, (alg: Signature) => PrivateKey | Promise<PrivateKey>> = {
+    'a PEM': (alg) => privateKeys[alg].key.export({ format: 'pem', type: 'pkcs8' }).toString(),
+    'a JWK': (alg) => jwkOf(privateKeys[alg].key),
+    'a KeyObject': (alg) => privateKeys[alg].key,
+    'a CryptoKey': async (alg) => webcrypto.subtle.importKey('jwk', jwkOf(privateKeys[alg].key), privateKeys[alg].parameters, true, ['sign']),
+    'a CryptoKey that can\'t be exported': async (alg) => webcrypto.subtle.importKey('jwk', jwkOf(privateKeys[alg].key), privateKeys[alg].parameters, false, ['sign']),
+  };
+  const matrix = signatures.flatMap((alg) => Object.keys(forms).map((form): [Signature, string] => [alg, form]));
+  const expectToken = async (clientId: string, clientAuthentication: TokenManagerOptions['clientAuthentication']): Promise<void> => {
+    const { value } = await client({ clientId, clientAuthentication }).clientCredentials().getToken();
+    expect(decodeJwt(value)).toMatchObject({ client_id: clientId });
+  };
+
+  test.each(matrix)('private_key_jwt: %s with %s', async (alg, form) => {
+    const key = await forms[form]?.(alg) ?? '';
+    // A server that lists both takes an RSA key for RS256.
+    await expectToken(alg, privateKeyJwt(key, { kid: 'k1', ...alg === 'PS256' && { alg } }));
+  });
+
+  test.each(['HS256', 'HS384', 'HS512'] as const)('client_secret_jwt: %s', async (alg) => {
+    await expectToken(alg, clientSecretJwt(SECRET_FOR_ASSERTIONS, { alg }));
+  });
+
+  test.each(['token_endpoint', 'the URL itself'])('takes the token endpoint for the audience too: %s', async (audience) => {
+    const options = { audience: audience === 'token_endpoint' ? audience : `${provider.issuer}/token` };
+    await expectToken('ES256', privateKeyJwt(privateKeys.ES256.key, options));
+    await expectToken('HS256', clientSecretJwt(SECRET_FOR_ASSERTIONS, options));
+  });
+
+  test.each<[string, string, () => TokenManagerOptions['clientAuthentication'], RegExp]>([
+    ['an assertion for somebody else', 'ES256', () => privateKeyJwt(privateKeys.ES256.key, { audience: 'https://other.example.com' }), /set `audience: 'token_endpoint'`/],
+    ['another key', 'ES256', () => privateKeyJwt(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey), /If the server knows the key/],
+    ['another secret', 'HS256', () => clientSecretJwt('another secret'), /If the secret is right/],
+    ['another algorithm', 'HS512', () => clientSecretJwt(SECRET_FOR_ASSERTIONS), /the `alg` that is registered/],
+  ])('refuses %s, and the error says what to look at', async (_case, clientId, authentication, hint) => {
+    const failure = await failureOf(client({ clientId, clientAuthentication: authentication() }).clientCredentials().getToken());
+    expect(failure).toMatchObject({ code: 'token_request_failed', status: 401, error: 'invalid_client', retryable: false });
+    expect(failure.message).toMatch(hint);
+  });
+
+  test('takes the new key where the first one was out of date', async () => {
+    const keys = [generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey, privateKeys.ES256.key];
+    await expectToken('ES256', privateKeyJwt(() => keys.shift() ?? 'none left'));
+  });
+
+  test('takes an assertion of somebody else\'s, once: the next one is sent after it was refused', async () => {
+    const issue = async (): Promise<string> => new SignJWT({ jti: randomUUID() })
+      .setProtectedHeader({ alg: 'ES256', kid: 'k1' }).setIssuer('ES256').setSubject('ES256').setAudience(provider.issuer).setIssuedAt().setExpirationTime('5 minutes')
+      .sign(privateKeys.ES256.key);
+    let current = await issue();
+    const next = await issue();
+    await expectToken('ES256', clientAssertion(() => `${current}\n`));
+    const failure = await failureOf(client({ clientId: 'ES256', clientAuthentication: clientAssertion(() => current) }).clientCredentials().getToken());
+    expect(failure).toMatchObject({ error: 'invalid_client' });
+    let asked = 0;
+    await expectToken('ES256', clientAssertion(() => {
+      if ((asked += 1) > 1) current = next;
+      return current;
+    }));
   });
 });

@@ -1,5 +1,6 @@
 import type { Dispatcher } from 'undici';
 import { ownAgent } from './agent.js';
+import type { PresentedCertificate } from './client-certificate.js';
 import { isGlobalDispatcherSet } from './global-dispatcher.js';
 
 /** What a request goes out by. */
@@ -8,6 +9,8 @@ export interface TransportOptions {
   readonly fetch?: typeof globalThis.fetch | undefined;
   /** @default the global dispatcher if the user set one, else an agent of ours */
   readonly dispatcher?: Dispatcher | undefined;
+  /** Its connections go before those of the default, also with a fetch that is not the platform's: without them the client isn't known. */
+  readonly certificate?: PresentedCertificate | undefined;
   /** Its requests don't keep the process alive: whoever waits for one does. @default false */
   readonly detached?: boolean;
 }
@@ -20,7 +23,8 @@ export type TransportInit = Omit<RequestInit, 'dispatcher'> & { dispatcher?: Dis
  * knows only its own `FormData` and `Request`.
  */
 export async function send(target: string | Request, init: TransportInit, transport: TransportOptions): Promise<Response> {
-  const chosen = init.dispatcher ?? transport.dispatcher ?? await defaultDispatcher(transport);
+  const { dispatcher, certificate, detached = false } = transport;
+  const chosen = init.dispatcher ?? dispatcher ?? await certificate?.dispatcher(detached) ?? await defaultDispatcher(transport);
   const fetch = transport.fetch ?? globalThis.fetch;
   // Node's types know the dispatcher of its own copy of undici only.
   return fetch(target, (chosen === undefined ? init : { ...init, dispatcher: chosen }) as unknown as RequestInit);

@@ -1,15 +1,21 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { TlsOptions } from 'node:tls';
 import { readBody, receivedRequest, type ReceivedRequest } from './received-request.js';
 
 const LOOPBACK = '127.0.0.1';
 
-/** Listening, but not yet answering: its address is known before anything is built on it. */
-export async function listenOnLoopback(port = 0): Promise<Server> {
+/**
+ * Listening, but not yet answering: its address is known before anything is built on it.
+ * @param tls for https
+ */
+export async function listenOnLoopback(port = 0, tls?: TlsOptions): Promise<Server> {
   // A token of 16 kB is legitimate, and Node's default limit for all headers together is 16 KiB.
-  const server = createServer({ maxHeaderSize: 128 * 1024 });
+  const limits = { maxHeaderSize: 128 * 1024 };
+  const server = tls === undefined ? createServer(limits) : createTlsServer({ ...limits, ...tls });
   server.listen(port, LOOPBACK);
   await once(server, 'listening');
   return server;
