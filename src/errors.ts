@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 export type OAuthErrorCode =
   /** An option is missing, malformed or contradictory, the token manager is closed, or a secret function threw (only that is `retryable`). */
   | 'invalid_configuration'
-  /** The metadata of the authorization server could not be had, or isn't that of the configured issuer (RFC 8414 section 3.3). */
+  /** The metadata of the authorization server, or of an API, could not be had, or isn't that of the configured issuer (RFC 8414 section 3.3). */
   | 'discovery_failed'
   /** The authorization server answered a token request with an error (RFC 6749 section 5.2); see `error`, `status`, `retryAfter`. */
   | 'token_request_failed'
@@ -14,7 +14,7 @@ export type OAuthErrorCode =
   | 'invalid_response'
   /** The option `timeout` ran out. */
   | 'timeout'
-  /** The login callback carries an error of the authorization server (RFC 6749 section 4.1.2.1). */
+  /** The login was refused: its callback, or the answer to a decoupled login, carries an error of the authorization server (RFC 6749 section 4.1.2.1, RFC 8628 section 3.5). */
   | 'authorization_failed'
   /** The login callback doesn't belong to this login, or not to this browser. Nothing was sent. */
   | 'invalid_callback'

@@ -7,9 +7,13 @@ import { retryPolicy, retryRules, type RetryOptions, type RetryPolicy } from './
 import { checkSecure } from './transport/secure-url.js';
 import type { ClientAuthentication } from './server/client-authentication/client-authentication.js';
 import type { ClientSecret } from './server/client-authentication/client-secret.js';
-import type { AuthorizationServerMetadata } from './server/metadata.js';
+import type { Dialect } from './server/dialect/dialect.js';
+import { checkedDialect } from './server/dialect/dialect-rules.js';
+import type { DPoPOption } from './server/dpop/proof-keys.js';
+import { endpoints, type AuthorizationServerMetadata } from './server/metadata.js';
+import type { SignedAuthorizationRequests } from './server/request-object.js';
 import { defaultRefreshPolicy, type RefreshPolicy } from './tokens/lifetime.js';
-import { checkOptions, duration, flag, having, invalid, isWholeNumber, positiveDuration, shapeOf, text, type Rules } from './validation.js';
+import { checkOptions, duration, flag, having, invalid, isPlainObject, isWholeNumber, positiveDuration, shapeOf, text, type Rules } from './validation.js';
 
 /** One of `issuer` and `server` is required, and `clientId`. Every duration is in milliseconds. */
 export interface TokenManagerOptions {
@@ -24,11 +28,35 @@ export interface TokenManagerOptions {
   clientId: string;
   /**
    * The client secret (RFC 6749 section 2.3.1), or a function that gives it, now or later. A function is asked on first use and again after
-   * `invalid_client`: secrets rotate. It is sent by the method that the server lists, Basic where it lists none. Without a secret the client is a public one.
+   * `invalid_client`: secrets rotate. It is used by the first of `client_secret_basic`,
+   * `client_secret_post` and `client_secret_jwt` that the server lists, by the first where it lists none. Without a secret the client is a public one.
    */
   clientSecret?: ClientSecret | undefined;
-  /** How the client authenticates, where it's not by `clientSecret`: `clientSecretBasic(..)`, `clientSecretPost(..)`, `none()`. */
+  /**
+   * How the client authenticates, where it's not by `clientSecret`: `privateKeyJwt(..)`, `tlsClientAuth(..)`, `selfSignedTlsClientAuth(..)`, `clientAssertion(..)`,
+   * `clientSecretJwt(..)`, `clientSecretBasic(..)`, `clientSecretPost(..)`, `none()`.
+   */
   clientAuthentication?: ClientAuthentication | undefined;
+  /**
+   * Binds every token to a key, by proofs of possession (DPoP, RFC 9449): a token that is stolen is of no use without the key. `true` makes a key for each session, which is
+   * sealed with it, and one for machine tokens that lives as long as the manager. A private key of your own is used for all: then processes with a common store share
+   * machine tokens. A server that answers with a token that isn't bound is an error.
+   * @default tokens are bound to no key
+   */
+  dpop?: DPoPOption | undefined;
+  /**
+   * Whether a login's parameters go to the server directly, before the browser is sent off with a reference to them (PAR, RFC 9126): nobody can read or change them there.
+   * @default only where the server takes no other requests (`require_pushed_authorization_requests`)
+   */
+  pushedAuthorizationRequests?: boolean | undefined;
+  /**
+   * Signs the authorization requests of logins with a private key whose public half the server knows (JAR, RFC 9101): what was changed on the way is refused there. The
+   * algorithm is the first that the key can do and the server lists (`request_object_signing_alg_values_supported`), unless `alg` names one.
+   * @default they are not signed
+   */
+  signedAuthorizationRequests?: SignedAuthorizationRequests | undefined;
+  /** Where the server deviates from the RFCs, as data. `grantkeeper/providers` has those of well-known ones. @default nowhere */
+  dialect?: Dialect | undefined;
   /**
    * Where sessions are kept, and machine tokens behind memory, for other processes and the next start: any Keyv. One that swallows the failures of its
    * server is told to throw (`throwOnErrors`): a session must not be lost to a failed call that looks like an empty answer.
@@ -69,7 +97,7 @@ export interface TokenManagerOptions {
   timeout?: number | undefined;
   /** How token requests that failed in a way that may pass are repeated. */
   retry?: RetryOptions | undefined;
-  /** The undici dispatcher for requests to the authorization server, e.g. a `ProxyAgent`. @default the global one if one was set, else an `Agent` of the library's own */
+  /** The undici dispatcher for requests to the authorization server, e.g. a `ProxyAgent`. It goes before the connections of `tlsClientAuth`: then it has to present the certificate. @default the global one if one was set, else an `Agent` of the library's own */
   dispatcher?: Dispatcher | undefined;
   /** The source of time, for tests. @default the system's */
   clock?: Clock | undefined;
@@ -78,9 +106,10 @@ export interface TokenManagerOptions {
 }
 
 /** The same with every default filled in. */
-export interface TokenManagerSettings extends Pick<TokenManagerOptions, 'clientId' | 'clientSecret' | 'clientAuthentication' | 'store' | 'lock' | 'dispatcher'> {
+export interface TokenManagerSettings extends Pick<TokenManagerOptions, 'clientId' | 'clientSecret' | 'clientAuthentication' | 'dpop' | 'pushedAuthorizationRequests' | 'signedAuthorizationRequests' | 'store' | 'lock' | 'dispatcher'> {
   /** Where the metadata comes from: an issuer to be discovered, or the metadata itself. */
   readonly authority: { readonly issuer: string | URL } | { readonly server: AuthorizationServerMetadata };
+  readonly dialect: Dialect;
   readonly encryptionKeys: readonly Uint8Array[];
   readonly maxEntries: number;
   readonly refreshPolicy: RefreshPolicy;
@@ -103,10 +132,14 @@ const rules: Rules<TokenManagerOptions> = {
   clientId: text,
   clientSecret: { expected: 'a non-empty string, or a function that returns one', accepts: (value) => text.accepts(value) || typeof value === 'function', secret: true },
   clientAuthentication: {
-    expected: 'made by clientSecretBasic(), clientSecretPost() or none(), or an object with `method` and authenticate()',
+    expected: 'made by privateKeyJwt(), clientSecretBasic(), tlsClientAuth() or another of these, or an object with `method` and authenticate()',
     accepts: (value) => having('authenticate').accepts(value) && text.accepts(Reflect.get(value as object, 'method')),
     secret: true,
   },
+  dpop: { expected: 'true, or an object with a `privateKey`', accepts: (value) => value === true || (isPlainObject(value) && Object.keys(value).join() === 'privateKey'), secret: true },
+  pushedAuthorizationRequests: flag,
+  signedAuthorizationRequests: { expected: 'an object with a `key`', accepts: (value) => isPlainObject(value) && 'key' in value, secret: true },
+  dialect: { expected: 'an object', accepts: isPlainObject },
   store: having('get', 'set', 'delete'),
   lock: having('acquire', 'renew', 'release'),
   encryptionKeys: {
@@ -138,9 +171,10 @@ const newKey = "make one with `node -p \"crypto.randomBytes(32).toString('base64
 export function tokenManagerSettings(options: TokenManagerOptions): TokenManagerSettings {
   checkOptions<TokenManagerOptions>(where, options, rules);
   checkOptions<RetryOptions>(`${where}: retry`, options.retry ?? {}, retryRules);
-  const { clientId, issuer, server, clientSecret, clientAuthentication, store, lock, encryptionKeys, dispatcher, allowInsecureRequests = false, timeout = 10_000, clock = systemClock } = options;
+  const { clientId, issuer, server, clientSecret, clientAuthentication, dpop, dialect = {}, pushedAuthorizationRequests, signedAuthorizationRequests, store, lock, encryptionKeys, dispatcher, allowInsecureRequests = false, timeout = 10_000, clock = systemClock } = options;
   if (!text.accepts(clientId)) throw invalid(`${where}: \`clientId\` is required`);
   const authority = checkedAuthority({ issuer, server, allowInsecureRequests });
+  const spoken = checkedDialect(where, dialect, allowInsecureRequests);
   if (clientSecret !== undefined && clientAuthentication !== undefined) throw invalid(`${where}: pass \`clientSecret\` or \`clientAuthentication\`, not both: the secret goes into the latter`);
   if (store !== undefined && encryptionKeys === undefined) {
     throw invalid(`${where}: \`encryptionKeys\` is required with a \`store\` of your own: ${newKey}, or pass false to store tokens in the clear`);
@@ -150,6 +184,10 @@ export function tokenManagerSettings(options: TokenManagerOptions): TokenManager
     clientId,
     clientSecret,
     clientAuthentication,
+    dpop,
+    dialect: spoken,
+    pushedAuthorizationRequests,
+    signedAuthorizationRequests,
     store,
     lock,
     dispatcher,
@@ -188,7 +226,7 @@ function checkServer({ issuer, token_endpoint: tokenEndpoint, ...others }: Autho
   if (issuer !== undefined && !text.accepts(issuer)) throw invalid(`${where}: \`server.issuer\` must be a string; received ${shapeOf(issuer)}`);
   if (typeof tokenEndpoint !== 'string' || !URL.canParse(tokenEndpoint)) throw invalid(`${where}: \`server.token_endpoint\` must be a URL; received ${shapeOf(tokenEndpoint)}`);
   checkSecure(where, 'server.token_endpoint', new URL(tokenEndpoint), allowInsecureRequests);
-  for (const name of ['authorization_endpoint', 'jwks_uri', 'revocation_endpoint', 'end_session_endpoint'] as const) {
+  for (const name of endpoints) {
     const value: unknown = others[name];
     if (value === undefined) continue;
     if (typeof value !== 'string' || !URL.canParse(value)) throw invalid(`${where}: \`server.${name}\` must be a URL; received ${shapeOf(value)}`);

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { boundStore } from './cache/bound-store.js';
 import { createGuard } from './cache/guard.js';
 import { guardedStore } from './cache/guarded-store.js';
 import { processLock } from './cache/in-process-lock.js';
@@ -14,22 +15,33 @@ import type { TokenStore } from './cache/token-store.js';
 import { deadlineIn, orAbort, waitFor } from './deadline.js';
 import { OAuthError } from './errors.js';
 import { createEvents, type Events, type TokenEvents, type TokenListener } from './events.js';
-import { canonicalTokenRequest } from './grants/canonical-token-request.js';
-import { clientCredentialsGrant } from './grants/client-credentials.js';
+import { checkedGrant, type CheckedGrant } from './grants/checked-grant.js';
+import { clientCredentials } from './grants/client-credentials.js';
+import type { ExtensionGrant } from './grants/extension-grant.js';
+import { grantSource } from './grants/grant-source.js';
+import { repeatableGrant } from './grants/repeatable-grant.js';
 import { completeLogin } from './login/complete-login.js';
+import type { DecoupledFlow, DecoupledLogin } from './login/decoupled-flow.js';
+import { startDecoupledLogin } from './login/decoupled-login.js';
 import type { CompletedLogin, LoginContext, StartedLogin } from './login/login.js';
 import type { LoginOptions } from './login/login-options.js';
 import { startLogin } from './login/start-login.js';
 import { createTransactions } from './login/transaction.js';
 import { createRetryBudget } from './retry/retry-budget.js';
 import { authenticationIdentity, chooseAuthentication } from './server/client-authentication/choose.js';
+import { dialectIdentity } from './server/dialect/dialect-identity.js';
 import { createDiscovery, issuerIdentifiers } from './server/discovery.js';
+import { proofKeys } from './server/dpop/proof-keys.js';
 import { createAuthorizationServer } from './server/openid-client.js';
+import { requestSigner } from './server/request-object.js';
+import { tokenBindings } from './server/token-bindings.js';
+import { introspectToken, revokeToken, type Introspection, type TokenCallOptions } from './server/token-calls.js';
 import { createExclusive } from './cache/exclusive.js';
 import type { Session } from './sessions/session.js';
 import { sessionStore, type SessionStore } from './sessions/session-store.js';
 import { createSessions } from './sessions/sessions.js';
 import { cacheKey, hashedName } from './tokens/cache-key.js';
+import type { AccessToken } from './tokens/access-token.js';
 import type { TokenRequest } from './tokens/token-request.js';
 import type { TokenSource } from './tokens/token-source.js';
 import { tokenManagerSettings, type TokenManagerOptions, type TokenManagerSettings } from './token-manager-options.js';
@@ -46,9 +58,15 @@ export interface TokenManager {
    */
   clientCredentials(request?: TokenRequest): TokenSource;
   /**
+   * Tokens by another grant (RFC 6749 section 4.5), e.g. `tokenExchange(..)` or `jwtBearer(..)`: cached, coalesced and refreshed ahead as machine tokens are, and shared by
+   * the callers of one subject only.
+   * @throws OAuthError `invalid_configuration`
+   */
+  grant(grant: ExtensionGrant): TokenSource;
+  /**
    * Begins a login: the authorization code grant with PKCE (RFC 6749 section 4.1, RFC 7636). Send the browser to `url`, and keep `transaction` with it,
    * in a cookie: whoever completes the login has to bring both.
-   * @throws OAuthError `invalid_configuration`, or what kept the metadata from being had
+   * @throws OAuthError `invalid_configuration`, or what kept the metadata from being had, or the request from being pushed
    */
   startLogin(options: LoginOptions): Promise<StartedLogin>;
   /**
@@ -57,8 +75,23 @@ export interface TokenManager {
    * @throws OAuthError `invalid_callback`, `login_expired`, `callback_already_used`, `authorization_failed`, or what kept the exchange from succeeding
    */
   completeLogin(callback: string | URL | Request, transaction: string): Promise<CompletedLogin>;
+  /**
+   * Begins a login that the user completes on another device, e.g. `deviceAuthorization(..)` or `backchannelAuthentication(..)`: show what there is to show, then await `completed()`.
+   * @throws OAuthError `invalid_configuration`, or what kept the login from being begun: `token_request_failed`, `server_unreachable`, `invalid_response`, `timeout`
+   */
+  startDecoupledLogin(flow: DecoupledFlow): Promise<DecoupledLogin>;
   /** A signed-in user's grant, by its id; looked up when first used. */
   session(id: string): Session;
+  /**
+   * Revokes a token (RFC 7009); `end()` of a session does it for the session's. A token of this manager's is served no more.
+   * @throws OAuthError `invalid_configuration` where the server takes no revocations, `token_request_failed`, `server_unreachable`, `timeout`
+   */
+  revoke(token: string | AccessToken, options?: TokenCallOptions): Promise<void>;
+  /**
+   * Asks the server what it knows of a token (RFC 7662), e.g. one that your own API was sent.
+   * @throws OAuthError `invalid_configuration` where the server has no introspection, `token_request_failed`, `server_unreachable`, `invalid_response`, `timeout`
+   */
+  introspect(token: string | AccessToken, options?: TokenCallOptions): Promise<Introspection>;
   /**
    * Listens to what happens to the tokens.
    * @returns a function that stops listening
@@ -78,23 +111,25 @@ export interface TokenManager {
  */
 export function createTokenManager(options: TokenManagerOptions): TokenManager {
   const settings = tokenManagerSettings(options);
-  const { authority, clientId, clock, timeout, retry, allowInsecureRequests, dispatcher, maxEntries } = settings;
+  const { authority, clientId, dialect, clock, timeout, retry, allowInsecureRequests, dispatcher, maxEntries } = settings;
   const events = createEvents();
-  const transport = { dispatcher, detached: true };
-  let closed = false;
+  const keys = proofKeys(settings.dpop);
+  const certificate = settings.clientAuthentication?.certificate;
+  const bindingOf = tokenBindings({ certificate, clock });
+  const transport = { dispatcher, certificate, detached: true };
+  const requestProtection = { isPushed: settings.pushedAuthorizationRequests, signer: settings.signedAuthorizationRequests && requestSigner(settings.signedAuthorizationRequests) };
+  const closing = new AbortController();
   const metadata = 'server' in authority
     ? async () => Promise.resolve(authority.server)
     : createDiscovery({ issuer: authority.issuer, transport, timeout, clock, allowInsecureRequests });
-  const assertOpen = (): void => {
-    if (closed) throw new OAuthError('invalid_configuration', 'The token manager is closed: it sends no further token request');
-  };
-  const server = createAuthorizationServer({ clientId, metadata, assertOpen, timeout, authentication: chooseAuthentication(settings), transport, clock, allowInsecureRequests });
+  const assertOpen = (): void => { closing.signal.throwIfAborted(); };
+  const server = createAuthorizationServer({ clientId, dialect, metadata, assertOpen, timeout, authentication: chooseAuthentication(settings), requestProtection, transport, clock, allowInsecureRequests });
   const serverName = 'server' in authority ? authority.server.issuer ?? authority.server.token_endpoint : issuerIdentifiers(authority.issuer)[0];
   const budget = createRetryBudget(clock);
   const cache = createTokenCache(maxEntries, { clock, events, policy: settings.refreshPolicy, maxRetryAfter: retry.maxRetryAfter });
   const stores = createStores(settings, events);
   const exclusive = createExclusive({ lock: settings.lock ?? processLock, guard: createGuard('The lock', { timeout: settings.storeTimeout, clock }), leaseMs: timeout + leaseMargin });
-  const shared = { server, serverName, clock, events, timeout, retry, budget, exclusive, report: stores.report };
+  const shared = { server, serverName, keys, bindingOf, clock, events, timeout, retry, budget, exclusive, report: stores.report };
   const sessions = createSessions({
     ...shared,
     store: stores.sessions,
@@ -113,24 +148,31 @@ export function createTokenManager(options: TokenManagerOptions): TokenManager {
     assumedLifetime: settings.assumedLifetime.user,
   };
   const underWay = workUnderWay();
+
+  const sourceOf = (grant: CheckedGrant): TokenSource => grantSource(grant, ({ identity, parameters }) => {
+    const { grantType, request } = grant;
+    const bindings = [keys.own?.thumbprint, certificate?.thumbprint].filter((thumbprint) => thumbprint !== undefined);
+    const key = cacheKey({ server: serverName, clientId, clientAuthentication: authenticationIdentity(settings), bindings, dialect: grantType === 'client_credentials' ? dialectIdentity(dialect) : [], grant: grantType, subject: identity, request });
+    const binding = bindingOf(keys.own);
+    const store = boundStore(stores.machineTokens, binding);
+    const issue = repeatableGrant({ grantType, request, parameters, key: keys.own }, { ...shared, binding, assumedLifetime: settings.assumedLifetime.machine, isClosed: () => closing.signal.aborted });
+    // Without a store and a lock of many processes there is nobody to share with.
+    const others = settings.store === undefined || settings.lock === undefined ? undefined : exclusive;
+    return cache.source({ key, find: async () => store.get(key), grant: sharedGrant(key, issue, { ...shared, store, exclusive: others }) });
+  });
+
   return Object.freeze<TokenManager>({
-    clientCredentials(request = {}) {
-      const canonical = canonicalTokenRequest('clientCredentials', request);
-      const key = cacheKey({ server: serverName, clientId, clientAuthentication: authenticationIdentity(settings), grant: 'client_credentials', request: canonical });
-      const grant = clientCredentialsGrant(canonical, { ...shared, assumedLifetime: settings.assumedLifetime.machine, isClosed: () => closed });
-      return cache.source({
-        key,
-        find: async () => stores.machineTokens.get(key),
-        // Without a store and a lock of many processes there is nobody to share with.
-        grant: sharedGrant(key, grant, { ...shared, store: stores.machineTokens, exclusive: settings.store === undefined || settings.lock === undefined ? undefined : exclusive }),
-      });
-    },
+    clientCredentials: (request = {}) => sourceOf(checkedGrant('clientCredentials', clientCredentials(request))),
+    grant: (grant) => sourceOf(checkedGrant('grant', grant)),
     startLogin: async (options) => waitFor(startLogin(options, login)),
     completeLogin: async (callback, transaction) => underWay.add(completeLogin(callback, transaction, login)),
+    startDecoupledLogin: async (flow) => waitFor(startDecoupledLogin(flow, { ...login, closing: closing.signal, track: async (work) => underWay.add(work) })),
     session: (id) => sessions.session(id),
+    revoke: async (token, options = {}) => revokeToken(token, options, shared),
+    introspect: async (token, options = {}) => introspectToken(token, options, shared),
     on: (event, listener) => events.on(event, listener),
     async close() {
-      closed = true;
+      closing.abort(new OAuthError('invalid_configuration', 'The token manager is closed: it sends no further token request'));
       const deadline = deadlineIn(timeout, 'close() waited long enough');
       const ended = (async () => {
         await Promise.all([cache.landed(), underWay.settled()]);

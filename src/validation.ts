@@ -13,17 +13,18 @@ export type Rules<Options> = { readonly [Name in keyof Required<Options>]: Rule 
 /**
  * Checks what a caller passed: unknown members are refused by name, known ones by their rule. A member that is `undefined` counts as absent.
  * @param where the function or option that the message begins with
+ * @param path what stands before the names of members of an option, e.g. `dialect.`
  * @throws OAuthError `invalid_configuration`
  */
-export function checkOptions<Options extends object>(where: string, options: unknown, rules: Rules<Options>): asserts options is Options {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) throw invalid(`${where}: the options must be an object; received ${shapeOf(options)}`);
+export function checkOptions<Options extends object>(where: string, options: unknown, rules: Rules<Options>, path = ''): asserts options is Options {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) throw invalid(`${where}: the options must be an object; received ${typeName(options)}`);
   // Inherited members are read as well, so they are checked as well.
   for (const name in options) {
     const value: unknown = Reflect.get(options, name);
     const rule = Object.hasOwn(rules, name) ? (rules as Record<string, Rule>)[name] : undefined;
-    if (rule === undefined) throw invalid(`${where}: unknown option \`${name}\`; ${suggestion(name, Object.keys(rules))}`);
+    if (rule === undefined) throw invalid(`${where}: unknown option \`${path}${name}\`; ${suggestion(name, Object.keys(rules))}`);
     if (value !== undefined && !rule.accepts(value)) {
-      throw invalid(`${where}: \`${name}\` must be ${rule.expected}; received ${rule.secret === true ? typeName(value) : shapeOf(value)}`);
+      throw invalid(`${where}: \`${path}${name}\` must be ${rule.expected}; received ${rule.secret === true ? typeName(value) : shapeOf(value)}`);
     }
   }
 }

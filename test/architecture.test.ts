@@ -60,9 +60,9 @@ test('only token-manager.ts and the public surface join the folders', () => {
 
 test.each([
   { name: 'openid-client', door: /^server\// },
-  { name: 'undici', door: /^transport\/agent\.ts$/, types: /^(transport\/(transport|global-dispatcher)|token-manager-options|fetch\/(fetch-options|outgoing))\.ts$/ },
+  { name: 'undici', door: /^transport\/agent\.ts$/, types: /^(transport\/(transport|global-dispatcher|client-certificate)|tokens\/token-binding|token-manager-options|fetch\/(fetch-options|outgoing))\.ts$/ },
   { name: 'p-retry', door: /^retry\/with-retries\.ts$/ },
-  { name: 'jose', door: /^(cache\/sealing|server\/(id-token|jwks))\.ts$/ },
+  { name: 'jose', door: /^(cache\/sealing|server\/(id-token|jwks|server-jwt|authorization-response|keys\/compact-jws))\.ts$/ },
   { name: '@remix-run/node-fetch-server', door: /^node\/login-handlers\.ts$/ },
   { name: 'lru-cache', door: /^cache\/token-cache\.ts$/ },
 ])('$name has one door', ({ name, door, types }) => {
@@ -82,7 +82,7 @@ test('undici is loaded on first use only', () => {
 });
 
 test('the public names', () => {
-  expect(Object.keys(grantkeeper).sort()).toEqual(['OAuthError', 'challenges', 'clientSecretBasic', 'clientSecretPost', 'createFetch', 'createTokenManager', 'none']);
+  expect(Object.keys(grantkeeper).sort()).toEqual(['OAuthError', 'backchannelAuthentication', 'challenges', 'clientAssertion', 'clientSecretBasic', 'clientSecretJwt', 'clientSecretPost', 'createFetch', 'createTokenManager', 'deviceAuthorization', 'discoverProtectedResource', 'jwtBearer', 'none', 'privateKeyJwt', 'selfSignedTlsClientAuth', 'stepUp', 'tlsClientAuth', 'tokenExchange']);
 });
 
 test.each(Object.entries({ web, node }))('the public names of grantkeeper/%s', (_subpath, names) => {
@@ -105,32 +105,59 @@ test('the public types', () => {
   expect(types.sort()).toMatchInlineSnapshot(`
     [
       "AccessToken",
+      "AuthorizationDetail",
       "AuthorizationServerMetadata",
+      "BackchannelAuthenticationRequest",
       "Challenge",
       "ClientAuthentication",
+      "ClientCertificate",
       "ClientSecret",
       "ClientSecretBasicOptions",
+      "ClientSecretJwtOptions",
       "Clock",
       "CompletedLogin",
+      "DPoPOption",
+      "DecoupledFlow",
+      "DecoupledLogin",
+      "DecoupledLoginOptions",
+      "Dialect",
+      "DialectContext",
       "EndOptions",
+      "ExchangedToken",
+      "ExtensionGrant",
       "FetchOptions",
       "FetchRetryOptions",
       "GetTokenOptions",
+      "GrantParameters",
+      "GrantSubject",
+      "Introspection",
+      "JwtBearerRequest",
       "KeyvLike",
       "Lock",
       "LoginOptions",
       "OAuthErrorCode",
       "OAuthErrorDetails",
+      "PendingLogin",
+      "PresentedCertificate",
       "PresentedProof",
+      "PrivateKey",
+      "PrivateKeyJwtOptions",
+      "ProtectedResource",
+      "ProtectedResourceOptions",
       "RetryOptions",
       "Session",
       "SessionInfo",
+      "SignedAuthorizationRequests",
       "StartedLogin",
+      "StepUp",
+      "TokenCallOptions",
       "TokenEvents",
+      "TokenExchangeRequest",
       "TokenListener",
       "TokenManager",
       "TokenManagerOptions",
       "TokenRequest",
+      "TokenRequestDialect",
       "TokenSource",
       "UnauthenticatedRequest",
     ]

@@ -10,7 +10,10 @@ const identity: TokenIdentity = {
   server: 'https://login.example.com',
   clientId: 'billing',
   clientAuthentication: 'client_secret',
+  bindings: [],
+  dialect: [],
   grant: 'client_credentials',
+  subject: [],
   request: { scope: ['a', 'b'], resource: [], audience: undefined, parameters: {} },
 };
 
@@ -25,18 +28,22 @@ const identities: fc.Arbitrary<TokenIdentity> = fc.record({
   server: atom,
   clientId: atom,
   clientAuthentication: atom,
+  bindings: fc.array(atom, { maxLength: 2 }),
+  dialect: fc.array(atom, { maxLength: 2 }),
   grant: atom,
+  subject: fc.array(atom, { maxLength: 3 }),
   request: fc.record({
     scope: fc.uniqueArray(atom, { maxLength: 3 }),
     resource: fc.uniqueArray(atom, { maxLength: 3 }),
     audience: fc.option(atom, { nil: undefined }),
+    authorizationDetails: fc.option(atom, { nil: undefined }),
     parameters: fc.dictionary(atom, atom, { maxKeys: 3 }),
   }),
 });
 
 /** The same tuple in the same words: what must share a key, and nothing else. */
-function meaning({ server, clientId, clientAuthentication, grant, request: { scope, resource, audience, parameters } }: TokenIdentity): string {
-  return JSON.stringify([server, clientId, clientAuthentication, grant, scope.toSorted(), resource.toSorted(), audience ?? null, Object.entries(parameters).sort(([a], [b]) => (a < b ? -1 : 1))]);
+function meaning({ server, clientId, clientAuthentication, bindings, dialect, grant, subject, request: { scope, resource, audience, authorizationDetails, parameters } }: TokenIdentity): string {
+  return JSON.stringify([server, clientId, clientAuthentication, bindings, dialect, grant, subject, scope.toSorted(), resource.toSorted(), audience ?? null, authorizationDetails ?? null, Object.entries(parameters).sort(([a], [b]) => (a < b ? -1 : 1))]);
 }
 
 describe('the key', () => {

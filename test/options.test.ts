@@ -118,7 +118,7 @@ describe('createTokenManager: bad input is refused at once, naming the option, t
     ['nothing', undefined, 'must be an object; received nothing'],
     ['null', null, 'must be an object; received null'],
     ['a list', [], 'must be an object; received a list of 0'],
-    ['a number', 7, 'must be an object; received 7'],
+    ['a number', 7, 'must be an object; received a number'],
     ['no client id', { issuer: 'https://login.example.com' }, '`clientId` is required'],
     ['no authority', { clientId: 'billing' }, 'one of `issuer` and `server` is required'],
     ['two authorities', { clientId: 'billing', issuer: 'https://login.example.com', server: { token_endpoint: 'https://login.example.com/token' } }, 'pass `issuer` or `server`, not both'],
@@ -249,7 +249,7 @@ describe('createFetch: bad input is refused at once, naming the option, the rule
   test.each<[string, unknown, string]>([
     ['nothing', undefined, 'must be an object; received nothing'],
     ['null', null, 'must be an object; received null'],
-    ['a text', 'https://api.example.com', 'must be an object; received "https://api.example.com"'],
+    ['a text', 'https://api.example.com', 'must be an object; received a string of 23 characters'],
     ['no origin', {}, 'one of `baseUrl` and `origins` is required'],
     ['no origin in the list', { origins: [] }, 'one of `baseUrl` and `origins` is required'],
   ])('%s', (_case, options, message) => {

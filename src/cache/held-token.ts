@@ -85,6 +85,11 @@ export class HeldToken implements TokenObserver {
     this.#accepted = true;
   }
 
+  revoked(): void {
+    this.#accepted = true;
+    this.refused = true;
+  }
+
   refusedBy(status: number, origin: string): void {
     this.#context.events.emit('token-rejected', { status, origin });
   }

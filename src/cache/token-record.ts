@@ -26,7 +26,7 @@ export function tokenMembers({ token, lifetime, obtainedAt, renewable }: StoredT
 /** @throws OAuthError `store_failed` */
 export function readTokenMembers(members: Readonly<Record<string, unknown>>): StoredToken {
   const { value, type, expiresAt, scope, parameters, lifetime, obtainedAt, renewable } = members;
-  const isWhole = isTokenText(value) && type === 'Bearer' && isNumberOrAbsent(expiresAt) && isTextOrAbsent(scope)
+  const isWhole = isTokenText(value) && (type === 'Bearer' || type === 'DPoP') && isNumberOrAbsent(expiresAt) && isTextOrAbsent(scope)
     && isPlainObject(parameters) && isNumberOrAbsent(lifetime) && typeof obtainedAt === 'number';
   if (!isWhole) throw noRecord();
   return {

@@ -1,53 +1,7 @@
-import { elapsedSince, momentOf, type Clock } from '../clock.js';
-import { orAbort, type Deadline } from '../deadline.js';
-import { OAuthError } from '../errors.js';
-import type { Events } from '../events.js';
-import { withRetries } from '../retry/with-retries.js';
-import type { RetryBudget } from '../retry/retry-budget.js';
-import type { RetryPolicy } from '../retry/retry-options.js';
-import type { AuthorizationServer, TokenResponse } from '../server/authorization-server.js';
-import type { CanonicalTokenRequest } from '../tokens/token-request.js';
-import { fromResponse } from './granted-token.js';
-import type { GrantCall, RepeatableGrant } from './grant.js';
+import type { TokenRequest } from '../tokens/token-request.js';
+import type { ExtensionGrant } from './extension-grant.js';
 
-export interface ClientCredentialsContext {
-  readonly server: AuthorizationServer;
-  /** Milliseconds that a token lives whose server named no lifetime. */
-  readonly assumedLifetime: number;
-  readonly retry: RetryPolicy;
-  readonly budget: RetryBudget;
-  readonly clock: Clock;
-  readonly events: Events;
-  readonly isClosed: () => boolean;
-}
-
-/** The client credentials grant (RFC 6749 section 4.4). Asking twice costs nothing but a token, so failures that may pass are repeated. */
-export function clientCredentialsGrant(request: CanonicalTokenRequest, context: ClientCredentialsContext): RepeatableGrant {
-  const { assumedLifetime, clock, events } = context;
-  const { scope } = request;
-  return async (call, deadline) => {
-    const began = momentOf(clock);
-    const response = await orAbort(requested(request, call, deadline, context), deadline.signal);
-    const granted = fromResponse(response, { scope: scope.length === 0 ? undefined : scope.join(' '), lifetime: assumedLifetime });
-    const { expiresAt, lifetime } = granted;
-    events.emit('acquired', { grant: 'client_credentials', ...(expiresAt !== undefined && { expiresAt }), durationMs: elapsedSince(began, clock) });
-    if (call.isRenewal && lifetime > 0) events.emit('refreshed', {});
-    return granted;
-  };
-}
-
-async function requested(request: CanonicalTokenRequest, call: GrantCall, { signal, remaining }: Deadline, { server, retry, budget, isClosed }: ClientCredentialsContext): Promise<TokenResponse> {
-  budget.deposit();
-  return withRetries(async () => server.clientCredentials(request, signal), {
-    policy: retry,
-    signal,
-    remaining,
-    background: true,
-    repeatable: (failure) => (call.isUrgent() && !isClosed() && isPassing(failure) && budget.withdraw() ? { retryAfter: failure.retryAfter } : undefined),
-  });
-}
-
-/** A failure of the other side. A secret function that threw is left to the next caller. */
-function isPassing(failure: unknown): failure is OAuthError {
-  return failure instanceof OAuthError && failure.retryable && (failure.code === 'token_request_failed' || failure.code === 'server_unreachable' || failure.code === 'discovery_failed');
+/** The client credentials grant (RFC 6749 section 4.4): the client itself is the subject. */
+export function clientCredentials(request: TokenRequest): ExtensionGrant {
+  return { grantType: 'client_credentials', request, subject: { identity: [], parameters: async () => Promise.resolve({}) } };
 }

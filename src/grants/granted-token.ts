@@ -2,6 +2,7 @@ import { momentAt, type Clock, type Moment } from '../clock.js';
 import type { TokenResponse } from '../server/authorization-server.js';
 import { IssuedToken, type IssuedTokenFields } from '../tokens/access-token.js';
 import type { StoredToken } from '../tokens/stored-token.js';
+import type { TokenBinding } from '../tokens/token-binding.js';
 
 /** A token on its way to the cache. */
 export interface GrantedToken extends IssuedTokenFields {
@@ -18,6 +19,8 @@ export interface Assumptions {
   readonly scope: string | undefined;
   /** Milliseconds that a token lives whose server named no lifetime. */
   readonly lifetime: number;
+  /** What the token is bound to. */
+  readonly binding: TokenBinding | undefined;
 }
 
 /** The token of a server's answer, with what it left out filled in. */
@@ -31,15 +34,16 @@ export function fromResponse({ accessToken, tokenType, lifetime, scope, paramete
     lifetime: lifetime ?? assumed.lifetime,
     obtained: sentAt,
     renewable: true,
+    binding: assumed.binding,
   };
 }
 
-export function fromStored({ token, lifetime, obtainedAt, renewable }: StoredToken, clock: Clock): GrantedToken {
+export function fromStored({ token, lifetime, obtainedAt, renewable, binding }: StoredToken, clock: Clock): GrantedToken {
   const { value, type, expiresAt, scope, parameters } = token;
-  return { value, type, expiresAt, scope, parameters, lifetime, obtained: momentAt(obtainedAt, clock), renewable };
+  return { value, type, expiresAt, scope, parameters, lifetime, obtained: momentAt(obtainedAt, clock), renewable, binding };
 }
 
 export function toStored(granted: GrantedToken): StoredToken {
-  const { lifetime, obtained, renewable } = granted;
-  return { token: new IssuedToken(granted), lifetime, obtainedAt: obtained.now, renewable };
+  const { lifetime, obtained, renewable, binding } = granted;
+  return { token: new IssuedToken(granted), lifetime, obtainedAt: obtained.now, renewable, binding };
 }

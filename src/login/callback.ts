@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { OAuthError } from '../errors.js';
 import type { CallbackIssuer } from '../server/authorization-server.js';
+import { parameterNames } from '../server/answer-shape.js';
 import { readBody } from '../server/body.js';
 import { printable } from '../server/printable.js';
 import { createRedactor, type Redactor } from '../server/redaction.js';
@@ -20,7 +21,7 @@ export async function readCallback(callback: string | URL | Request): Promise<Ca
   try {
     return await parametersOf(callback);
   } catch (thrown) {
-    throw isCallbackError(thrown) ? thrown : refuse('it can\'t be read; the body of a Request can be read once only, and must not be too large');
+    throw isCallbackError(thrown) ? thrown : callbackRefused('it can\'t be read; the body of a Request can be read once only, and must not be too large');
   }
 }
 
@@ -30,7 +31,7 @@ function isCallbackError(thrown: unknown): boolean {
 
 async function parametersOf(callback: string | URL | Request): Promise<CallbackParameters> {
   if (typeof callback === 'string' || callback instanceof URL) return queryOf(callback);
-  if (!isRequest(callback)) throw refuse('it must be a URL or a Request');
+  if (!isRequest(callback)) throw callbackRefused('it must be a URL or a Request');
   const isForm = callback.method === 'POST' && callback.headers.get('content-type')?.toLowerCase().startsWith('application/x-www-form-urlencoded') === true;
   return isForm ? new URLSearchParams(await readBody(new Response(callback.body), 'The form')) : queryOf(callback.url);
 }
@@ -41,7 +42,7 @@ function isRequest(value: unknown): value is Request {
 }
 
 function queryOf(address: string | URL): URLSearchParams {
-  if (!URL.canParse(String(address), base)) throw refuse('its address is not a URL');
+  if (!URL.canParse(String(address), base)) throw callbackRefused('its address is not a URL');
   return new URL(address, base).searchParams;
 }
 
@@ -50,26 +51,34 @@ const single = ['state', 'code', 'iss', 'error'];
 
 /**
  * The code of a callback that belongs to this login. Nothing but its state ties it to the browser, so that is looked at before all else.
+ * @param kept what else of it must not be in an error
  * @throws OAuthError `invalid_callback`, `authorization_failed`
  */
-export function checkCallback(parameters: CallbackParameters, { state, nonce }: Transaction, { issuer, isPromised }: CallbackIssuer): string {
-  for (const name of single) if (parameters.getAll(name).length > 1) throw refuse(`it has more than one \`${name}\``);
-  if (!isSame(parameters.get('state') ?? '', state)) throw refuse('its `state` is not that of this login: it belongs to another one, or another browser');
+export function checkCallback(parameters: CallbackParameters, { state, nonce }: Transaction, { issuer, isPromised }: CallbackIssuer, kept: readonly string[]): string {
+  for (const name of single) if (parameters.getAll(name).length > 1) throw callbackRefused(`it has more than one \`${name}\``);
+  if (!parameters.has('state')) throw callbackRefused(`it has no \`state\`${namesHint(parameters, 'state')}`);
+  if (!isSame(parameters.get('state') ?? '', state)) throw callbackRefused('its `state` is not that of this login: it belongs to another one, or another browser');
   checkIssuer(parameters.get('iss') ?? undefined, issuer, isPromised);
   const error = parameters.get('error') ?? '';
-  if (error !== '') throw authorizationFailed(error, parameters.get('error_description') ?? '', createRedactor([state, nonce]));
+  if (error !== '') throw authorizationFailed(error, parameters.get('error_description') ?? '', createRedactor([state, nonce, ...kept]));
   const code = parameters.get('code') ?? '';
-  if (code === '') throw refuse('it has neither `code` nor `error`');
+  if (code === '') throw callbackRefused(`it has neither \`code\` nor \`error\`${namesHint(parameters, 'code')}`);
   return code;
+}
+
+/** For servers with names of their own. */
+function namesHint(parameters: CallbackParameters, wanted: 'state' | 'code'): string {
+  const names = parameterNames(new URLSearchParams([...parameters].filter(([name]) => !single.includes(name))));
+  return names === undefined ? '' : `. It has ${names}: if one of these is the ${wanted}, declare \`dialect.authorizationResponse.names.${wanted}\``;
 }
 
 /** RFC 9207 section 2.4, on error answers too. */
 function checkIssuer(iss: string | undefined, issuer: string | undefined, isPromised: boolean): void {
-  if (iss === undefined && isPromised) throw refuse('it does not name its issuer (`iss`), though the authorization server promises to');
-  if (iss !== undefined && issuer !== undefined && iss !== issuer) throw refuse('it comes from another authorization server (`iss`)');
+  if (iss === undefined && isPromised) throw callbackRefused('it does not name its issuer (`iss`), though the authorization server promises to');
+  if (iss !== undefined && issuer !== undefined && iss !== issuer) throw callbackRefused('it comes from another authorization server (`iss`)');
 }
 
-function isSame(a: string, b: string): boolean {
+export function isSame(a: string, b: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(a), digest(b));
 }
@@ -83,6 +92,6 @@ function authorizationFailed(error: string, description: string, hide: Redactor)
   });
 }
 
-function refuse(reason: string): OAuthError {
+export function callbackRefused(reason: string): OAuthError {
   return new OAuthError('invalid_callback', `The callback can't complete this login: ${reason}`);
 }

@@ -1,23 +1,23 @@
-import { elapsedSince, momentOf } from '../clock.js';
+import { momentOf } from '../clock.js';
 import { deadlineIn, orAbort, waitFor, type Deadline } from '../deadline.js';
 import { OAuthError } from '../errors.js';
-import { fromResponse, toStored } from '../grants/granted-token.js';
-import type { ReceivedTokens } from '../server/authorization-server.js';
-import { revokeQuietly } from '../server/revocation.js';
+import type { CodeExchange } from '../server/authorization-server.js';
+import type { ProofKey } from '../server/dpop/proof-key.js';
 import type { Session } from '../sessions/session.js';
-import type { NewSession } from '../sessions/sessions.js';
 import { hashedName } from '../tokens/cache-key.js';
+import { begunSession, onlyOne } from './begun-session.js';
 import { checkCallback, readCallback } from './callback.js';
+import { asFinal } from './final-failure.js';
 import type { CompletedLogin, LoginContext } from './login.js';
+import { responseParameters } from './response-parameters.js';
 import { safeReturnTo } from './return-to.js';
 import { transactionLifetime, type Transaction } from './transaction.js';
 
 /**
  * Completes a login. Invariants:
  *
- * - A callback that doesn't belong to the transaction costs nothing: no request, and the transaction is as good as before.
+ * - A callback that doesn't belong to the transaction costs nothing: no token request, and the transaction is as good as before.
  * - A transaction is spent, durably and by one process only, before its code is sent. Whatever comes of the exchange, there is no second one.
- * - Tokens that can't be kept are revoked: no grant stays behind that nobody knows of.
  */
 export async function completeLogin(callback: string | URL | Request, sealed: string, context: LoginContext): Promise<CompletedLogin> {
   const { server, serverName, transactions, clock, timeout } = context;
@@ -26,9 +26,11 @@ export async function completeLogin(callback: string | URL | Request, sealed: st
     return await waitFor((async () => {
       const transaction = await transactions.open(sealed, clock.now());
       const parameters = await orAbort(readCallback(callback), deadline.signal);
-      const code = checkCallback(parameters, transaction, await server.callbackIssuer(deadline.signal));
+      const response = await responseParameters(parameters, transaction, server, deadline.signal);
+      const { parameters: understood, kept } = server.understoodCallback(response);
+      const code = checkCallback(understood, transaction, await server.callbackIssuer(deadline.signal), Object.values(kept));
       await spend(transaction, deadline, context);
-      const session = await exchanged(code, transaction, deadline.signal, context).catch(asFinal);
+      const session = await exchanged({ code, kept }, transaction, deadline.signal, context).catch(asFinal);
       return { session, ...(transaction.returnTo !== undefined && { returnTo: safeReturnTo(transaction.returnTo) }) };
     })());
   } finally {
@@ -56,46 +58,16 @@ async function spend({ state, startedAt }: Transaction, { signal, remaining }: D
   }
 }
 
-/** What may pass elsewhere can't here: the transaction is spent, and the same call will not succeed later. */
-function asFinal(thrown: unknown): never {
-  if (!(thrown instanceof OAuthError) || !thrown.retryable) throw thrown;
-  const { code, message, status, error, errorDescription, retryAfter, cause } = thrown;
-  throw new OAuthError(code, `${message}. The login has to be started again`, { status, error, errorDescription, retryAfter, cause });
-}
-
-async function exchanged(code: string, transaction: Transaction, signal: AbortSignal, context: LoginContext): Promise<Session> {
-  const { server, sessions, clock, events } = context;
-  const { codeVerifier, redirectUri, resource } = transaction;
+async function exchanged({ code, kept }: Pick<CodeExchange, 'code' | 'kept'>, transaction: Transaction, signal: AbortSignal, context: LoginContext): Promise<Session> {
+  const { server, clock } = context;
+  const { codeVerifier, redirectUri, scope, resource, nonce, maxAge } = transaction;
   const began = momentOf(clock);
-  const received = await server.authorizationCode({ code, codeVerifier, redirectUri, resource: onlyOne(resource) }, signal);
-  try {
-    const begun = await newSession(received, transaction, signal, context);
-    const session = await sessions.begin(begun);
-    const { expiresAt } = begun.tokens['']?.token ?? {};
-    events.emit('acquired', { grant: 'authorization_code', ...(expiresAt !== undefined && { expiresAt }), durationMs: elapsedSince(began, clock) });
-    return session;
-  } catch (thrown) {
-    await revokeQuietly({ refreshToken: received.refreshToken(), accessToken: received.accessToken() }, context);
-    throw thrown;
-  }
+  const key = keyOfLogin(transaction, context);
+  const received = await server.authorizationCode({ code, codeVerifier, redirectUri, resource: onlyOne(resource), key, kept }, signal);
+  return begunSession(received, { scope, resource, nonce, maxAge, key, kept, grant: 'authorization_code', began }, signal, context);
 }
 
-async function newSession(received: ReceivedTokens, { scope, resource, nonce, maxAge }: Transaction, signal: AbortSignal, { assumedLifetime }: LoginContext): Promise<NewSession> {
-  const response = received.judged();
-  const identity = await received.identity({ nonce, maxAge, isRequired: scope.includes('openid') }, signal);
-  const refreshToken = received.refreshToken();
-  const granted = fromResponse(response, { scope: scope.length === 0 ? undefined : scope.join(' '), lifetime: assumedLifetime });
-  return {
-    refreshToken,
-    scope: granted.scope,
-    resource: onlyOne(resource),
-    parameters: response.parameters,
-    ...identity,
-    tokens: { '': toStored({ ...granted, renewable: refreshToken !== undefined }) },
-  };
-}
-
-/** Where it's one resource it's named again; of several the server knows from the authorization request (RFC 8707 section 2.2). */
-function onlyOne(resource: readonly string[]): string | undefined {
-  return resource.length === 1 ? resource[0] : undefined;
+/** A login that was started before the option `dpop` was set knows of none. */
+function keyOfLogin({ proofKey }: Transaction, { keys }: LoginContext): ProofKey | undefined {
+  return proofKey === undefined ? keys.ofNewSession() : keys.ofRecord(proofKey);
 }

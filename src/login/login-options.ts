@@ -14,4 +14,9 @@ export interface LoginOptions extends TokenRequest {
   loginHint?: string | undefined;
   /** Authentication contexts, separated by spaces, the preferred first. */
   acrValues?: string | undefined;
+  /**
+   * `jwt`: the callback comes in a JWT that the server signed (JARM); what was changed on the way is refused, and one that isn't signed too.
+   * @default the parameters themselves
+   */
+  responseMode?: 'jwt' | undefined;
 }

@@ -5,12 +5,15 @@ import type { Clock } from '../clock.js';
 import type { Events } from '../events.js';
 import type { AuthorizationServer } from '../server/authorization-server.js';
 import type { Session } from '../sessions/session.js';
+import type { SessionKeyContext } from '../sessions/session-key.js';
 import type { Sessions } from '../sessions/sessions.js';
 import type { Transactions } from './transaction.js';
 
 export interface StartedLogin {
   /** Where the browser is sent: the authorization request (RFC 6749 section 4.1.1). */
   readonly url: URL;
+  /** What tells its callback from those of other logins: the request's `state`, which a pushed or signed one doesn't show in the URL. */
+  readonly state: string;
   /** What has to come back with the browser: sealed, good for ten minutes and for one exchange. A cookie holds it. */
   readonly transaction: string;
 }
@@ -22,7 +25,7 @@ export interface CompletedLogin {
 }
 
 /** What logins need of the rest. */
-export interface LoginContext {
+export interface LoginContext extends SessionKeyContext {
   readonly server: AuthorizationServer;
   /** The authorization server's name, for messages. */
   readonly serverName: string;

@@ -1,5 +1,6 @@
 import type { Sealer } from '../cache/sealing.js';
 import { OAuthError } from '../errors.js';
+import type { ProofKeyRecord } from '../server/dpop/proof-key.js';
 
 /** What a login has to remember while the browser is away. */
 export interface Transaction {
@@ -12,6 +13,10 @@ export interface Transaction {
   readonly resource: readonly string[];
   /** Seconds. */
   readonly maxAge?: number | undefined;
+  /** How the callback has to come; bare where it's undefined. */
+  readonly responseMode?: 'jwt' | undefined;
+  /** To which the code and the tokens are bound (RFC 9449 section 10). */
+  readonly proofKey?: ProofKeyRecord | undefined;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
 }

@@ -1,45 +1,31 @@
 import { allowInsecureRequests as allowInsecure, Configuration, customFetch, type CustomFetch, type ServerMetadata } from 'openid-client';
-import { OAuthError } from '../errors.js';
-import { discard, send } from '../transport/transport.js';
 import { authenticated } from './client-authentication/authenticated.js';
 import type { PresentedProof } from './client-authentication/client-authentication.js';
 import type { ConnectedClient } from './connected-client.js';
 import type { AuthorizationServerMetadata } from './metadata.js';
-import { unreachable } from './unreachable.js';
 
 export interface ConfigurationOptions {
   /** Of the request that is built with it. */
   readonly signal?: AbortSignal;
-  /** @default sends the request, and makes an error of any answer but 200 */
+  /** Absent where nothing is sent. */
   readonly fetch?: CustomFetch;
   readonly onProof?: (proof: PresentedProof) => void;
 }
 
 /** openid-client's view of this client and its server, for one request: its deadline is ours, its transport and client authentication too. */
-export function configurationOf({ metadata, authentication, clientId, transport, allowInsecureRequests }: ConnectedClient, options: ConfigurationOptions = {}): Configuration {
+export function configurationOf({ metadata, authentication, clientId, clock, allowInsecureRequests }: ConnectedClient, options: ConfigurationOptions = {}): Configuration {
   const { signal = new AbortController().signal, onProof } = options;
   // openid-client awaits it, though its type doesn't say so.
   // eslint-disable-next-line @typescript-eslint/no-misused-promises
   const configuration = new Configuration(serverMetadata(metadata), clientId, undefined, async (_server, _client, parameters, headers) => {
-    const proof = await authenticated(authentication, { clientId, parameters, headers, signal });
+    const proof = await authenticated(authentication, { clientId, server: metadata, parameters, headers, now: clock.now(), signal });
     onProof?.(proof);
   });
   // Deprecated in the sense of 'beware': our own check lets http through to loopback only.
   // eslint-disable-next-line @typescript-eslint/no-deprecated
   if (allowInsecureRequests) allowInsecure(configuration);
   configuration.timeout = 0;
-  configuration[customFetch] = options.fetch ?? (async (url, { method, headers, body }) => {
-    try {
-      const response = await send(url, { method, headers, body: body as URLSearchParams, redirect: 'manual', signal }, transport);
-      discard(response);
-      if (response.status === 200) return new Response();
-      throw new OAuthError('token_request_failed', `The authorization server refused the request with HTTP ${response.status}`, { status: response.status });
-    } catch (thrown) {
-      if (thrown instanceof OAuthError) throw thrown;
-      signal.throwIfAborted();
-      throw unreachable('The authorization server', thrown);
-    }
-  });
+  if (options.fetch !== undefined) configuration[customFetch] = options.fetch;
   return configuration;
 }
 

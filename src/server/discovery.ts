@@ -1,13 +1,11 @@
 import { orAbort, deadlineIn } from '../deadline.js';
 import { OAuthError } from '../errors.js';
-import { retryAfterOf } from '../retry/retry-after.js';
 import { isSecure } from '../transport/secure-url.js';
 import type { Clock } from '../clock.js';
-import { discard, send, type TransportOptions } from '../transport/transport.js';
-import { parseJsonObject, readBody } from './body.js';
+import type { TransportOptions } from '../transport/transport.js';
 import type { AuthorizationServerMetadata } from './metadata.js';
+import { fetchDocument, type Miss } from './metadata-document.js';
 import { isPassingStatus } from './passing-status.js';
-import { unreachable } from './unreachable.js';
 
 export interface DiscoveryOptions {
   readonly issuer: string | URL;
@@ -41,12 +39,12 @@ export function issuerIdentifiers(issuer: string | URL): readonly [string, ...st
 
 async function discover({ issuer, transport, timeout, clock, allowInsecureRequests }: DiscoveryOptions): Promise<AuthorizationServerMetadata> {
   const deadline = deadlineIn(timeout, `Discovery of ${String(issuer)} took longer than ${timeout} ms (option \`timeout\`)`);
-  const misses: Miss[] = [];
+  const misses: LocatedMiss[] = [];
   try {
     for (const url of locations(new URL(issuer))) {
-      const document = await fetchDocument(url, transport, deadline.signal, clock.now());
+      const document = await fetchDocument(url, { transport, signal: deadline.signal, now: clock.now() });
       if ('metadata' in document) return validated(document.metadata, url, issuerIdentifiers(issuer), allowInsecureRequests);
-      misses.push(document);
+      misses.push({ url, ...document });
     }
   } finally {
     deadline.clear();
@@ -54,7 +52,7 @@ async function discover({ issuer, transport, timeout, clock, allowInsecureReques
   throw noMetadata(String(issuer), misses);
 }
 
-function noMetadata(issuer: string, misses: readonly Miss[]): OAuthError {
+function noMetadata(issuer: string, misses: readonly LocatedMiss[]): OAuthError {
   const told = misses.map(({ url, reason }) => `${url} ${reason}`).join('; ');
   const passing = misses.find(({ status }) => isPassingStatus(status));
   const { status, retryAfter } = { ...(passing ?? misses[0]) };
@@ -71,28 +69,8 @@ function locations({ origin, pathname }: URL): string[] {
   return [`${origin}${path}/.well-known/openid-configuration`, `${origin}/.well-known/oauth-authorization-server${path}`];
 }
 
-interface Miss {
+interface LocatedMiss extends Miss {
   readonly url: string;
-  readonly status: number;
-  readonly reason: string;
-  readonly retryAfter?: number | undefined;
-}
-
-async function fetchDocument(url: string, transport: TransportOptions, signal: AbortSignal, now: number): Promise<{ metadata: Record<string, unknown> } | Miss> {
-  try {
-    const response = await send(url, { headers: { accept: 'application/json' }, redirect: 'manual', signal }, transport);
-    const { status } = response;
-    if (status !== 200) {
-      discard(response);
-      return { url, status, reason: `answered with HTTP ${status}${status > 299 && status < 400 ? ', a redirect, which is not followed' : ''}`, retryAfter: retryAfterOf(response.headers, now) };
-    }
-    const metadata = parseJsonObject(await readBody(response, 'The discovery endpoint'));
-    return metadata === undefined ? { url, status, reason: 'answered with something else than a JSON object' } : { metadata };
-  } catch (thrown) {
-    if (thrown instanceof OAuthError) throw thrown;
-    signal.throwIfAborted();
-    throw unreachable(url, thrown);
-  }
 }
 
 /** RFC 8414 section 3.3: the issuer in the document must be the configured one, character by character. */

@@ -94,7 +94,7 @@ async function fetchKeys(url: URL, { transport, clock, timeout }: JwksOptions): 
   } catch (thrown) {
     if (thrown instanceof OAuthError) throw thrown;
     signal.throwIfAborted();
-    throw unreachable('The authorization server\'s `jwks_uri`', thrown);
+    throw unreachable('The authorization server\'s `jwks_uri`', thrown, transport);
   } finally {
     clear();
   }

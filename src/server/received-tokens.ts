@@ -1,23 +1,32 @@
 import { OAuthError } from '../errors.js';
+import { answerShape } from './answer-shape.js';
+import type { Exchange } from './authenticated-request.js';
 import type { Identity, ReceivedTokens, TokenResponse } from './authorization-server.js';
 import type { ConnectedClient } from './connected-client.js';
+import type { Kept } from './dialect/template.js';
 import { checkIdToken, idTokenRefused, type IdTokenExpectation } from './id-token.js';
 import type { Jwks } from './jwks.js';
 import { endpointOf } from './metadata.js';
 import { readMembers } from './token-answer.js';
 import { judgeToken } from './token-judgement.js';
-import type { TokenExchange } from './token-request.js';
 
 export interface ReceivingContext {
   readonly client: ConnectedClient;
   readonly jwks: Jwks;
 }
 
+export interface TokenExchange extends Exchange {
+  /** Whether the tokens have to be bound to a key. */
+  readonly isBound: boolean;
+  /** What the login's callback left. */
+  readonly kept: Kept;
+}
+
 /** The answer of a token endpoint that is no error. Only one that can't be read at all is refused here. */
-export function receivedTokens({ answer, sentAt, secrets }: TokenExchange, { client, jwks }: ReceivingContext): ReceivedTokens {
+export function receivedTokens({ answer, sentAt, secrets, isBound, kept }: TokenExchange, { client, jwks }: ReceivingContext): ReceivedTokens {
   const { status, members } = answer;
   if (members === undefined) {
-    throw new OAuthError('invalid_response', `The token endpoint answered with HTTP ${status} and a body that is neither a JSON object nor a form`, { status });
+    throw new OAuthError('invalid_response', `The token endpoint answered with HTTP ${status} and a body that is neither a JSON object nor a form; if this server always answers so, read it in \`dialect.parseTokenResponse\``, { status });
   }
   const idToken = members['id_token'] === '' ? undefined : members['id_token'] ?? undefined;
   return {
@@ -27,10 +36,10 @@ export function receivedTokens({ answer, sentAt, secrets }: TokenExchange, { cli
     judged(): TokenResponse {
       const read = readMembers(members, secrets);
       return {
-        ...judgeToken(read, status),
+        ...judgeToken(read, status, () => answerShape(members, secrets), isBound),
         lifetime: read.expiresIn === undefined ? undefined : read.expiresIn * 1_000,
         scope: read.scope,
-        parameters: read.parameters,
+        parameters: { ...kept, ...read.parameters },
         sentAt,
       };
     },

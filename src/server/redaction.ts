@@ -40,6 +40,7 @@ function spellingsOf(secret: string): string[] {
     formEncode(secret),
     JSON.stringify(secret).slice(1, -1),
     bytes.toString('base64'),
+    bytes.toString('base64').replace(/=+$/, ''),
     bytes.toString('base64url'),
     bytes.toString('hex'),
   ];

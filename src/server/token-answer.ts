@@ -1,16 +1,7 @@
-import { parseJsonObject } from './body.js';
 import { readExpiresIn } from './expires-in.js';
 import { createRedactor } from './redaction.js';
 
-/** The answer of a token endpoint as it came: nothing in it is trusted yet. */
-export interface TokenAnswer {
-  readonly status: number;
-  readonly headers: Headers;
-  /** The members of the body; undefined where it's neither a JSON object nor a form. */
-  readonly members: Readonly<Record<string, unknown>> | undefined;
-}
-
-/** What it says, before any of it is judged. */
+/** What the answer of a token endpoint says, before any of it is judged. */
 export interface TokenMembers {
   readonly accessToken: unknown;
   readonly tokenType: unknown;
@@ -18,12 +9,6 @@ export interface TokenMembers {
   readonly expiresIn: number | undefined;
   readonly scope: string | undefined;
   readonly parameters: Readonly<Record<string, unknown>>;
-}
-
-/** A JSON object, or a form where the text is none: some servers answer so, whatever their content type says. */
-export function parseMembers(body: string, contentType: string | null): Record<string, unknown> | undefined {
-  const isForm = contentType?.toLowerCase().startsWith('application/x-www-form-urlencoded') === true || /^(\w+=[^&<>\s]*&)*(access_token|error)=/.test(body);
-  return parseJsonObject(body) ?? (isForm ? Object.fromEntries(new URLSearchParams(body)) : undefined);
 }
 
 /** @param secrets of the request: an answer may echo them as well */
@@ -52,9 +37,12 @@ function secretDetector(hidden: readonly string[]): (text: string) => boolean {
 /** Deeper than any server nests; beyond it nothing is kept. */
 const deepest = 32;
 
+/** Tokens of others: what an answer has of these it has at its top, where they are taken from. */
+const ofTokens: ReadonlySet<string> = new Set(['access_token', 'refresh_token', 'id_token']);
+
 /**
- * A copy without members that hold a token or secret, in their name or value and at any depth, and without `__proto__`, which a careless
- * merge of the caller would follow.
+ * A copy without members that hold a token or secret, in their name or value and at any depth, without those that are called a token, and without `__proto__`, which a
+ * careless merge of the caller would follow.
  */
 function without(holdsSecret: (text: string) => boolean, value: unknown, depth = 0): unknown {
   if (typeof value !== 'object' || value === null) return value;
@@ -62,7 +50,7 @@ function without(holdsSecret: (text: string) => boolean, value: unknown, depth =
   if (Array.isArray(value)) return value.filter(kept).map((member) => without(holdsSecret, member, depth + 1));
   return Object.fromEntries(
     Object.entries(value)
-      .filter(([name, member]) => name !== '__proto__' && !holdsSecret(name) && kept(member))
+      .filter(([name, member]) => name !== '__proto__' && !ofTokens.has(name) && !holdsSecret(name) && kept(member))
       .map(([name, member]) => [name, without(holdsSecret, member, depth + 1)]),
   );
 }

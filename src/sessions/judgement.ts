@@ -2,22 +2,26 @@ import { deadlineIn } from '../deadline.js';
 import { OAuthError } from '../errors.js';
 import { fromResponse, toStored, type GrantedToken } from '../grants/granted-token.js';
 import type { ReceivedTokens } from '../server/authorization-server.js';
+import type { ProofKey } from '../server/dpop/proof-key.js';
 import type { StoredToken } from '../tokens/stored-token.js';
 import type { RotationContext, SessionTokenRequest } from './rotation-context.js';
+import { isBoundElsewhere } from './session-key.js';
 import type { SessionRecord } from './session-record.js';
 
 /** What of an answer can be used; the refresh token in it is kept whatever comes of this. */
 export type Judgement = { readonly granted: GrantedToken; readonly record: SessionRecord } | { readonly failure: unknown };
 
-export function judged({ name, request }: SessionTokenRequest, record: SessionRecord, received: ReceivedTokens, context: RotationContext): Judgement {
+/** @param key with which the tokens were asked for */
+export function judged({ name, request }: SessionTokenRequest, record: SessionRecord, received: ReceivedTokens, key: ProofKey | undefined, context: RotationContext): Judgement {
   try {
     const response = received.judged();
     const parameters = { ...record.parameters, ...response.parameters };
     const scope = request.scope.length === 0 ? record.scope : request.scope.join(' ');
-    const granted = fromResponse({ ...response, parameters }, { scope, lifetime: context.assumedLifetime });
+    const granted = fromResponse({ ...response, parameters }, { scope, lifetime: context.assumedLifetime, binding: context.bindingOf(key) });
     if (granted.lifetime <= 0) return { failure: new OAuthError('invalid_response', 'The token endpoint answered a refresh with an access token that has already expired (`expires_in`)') };
-    const tokens = { ...unexpired(record.tokens, context.clock.now()), [name]: toStored(granted) };
-    return { granted, record: { ...record, parameters: name === '' ? parameters : record.parameters, tokens } };
+    const others = isBoundElsewhere(record, key) ? {} : unexpired(record.tokens, context.clock.now());
+    const tokens = { ...others, [name]: toStored(granted) };
+    return { granted, record: { ...record, parameters: name === '' ? parameters : record.parameters, proofKey: key?.record(), tokens } };
   } catch (failure) {
     return { failure };
   }

@@ -5,8 +5,9 @@ import type { RetryPolicy } from '../retry/retry-options.js';
 import type { AuthorizationServer } from '../server/authorization-server.js';
 import type { CanonicalTokenRequest } from '../tokens/token-request.js';
 import type { RefreshGrace } from './refresh-attempt.js';
+import type { SessionKeyContext } from './session-key.js';
 
-export interface RotationContext extends RefreshGrace {
+export interface RotationContext extends RefreshGrace, SessionKeyContext {
   readonly server: AuthorizationServer;
   readonly serverName: string;
   readonly clock: Clock;

@@ -6,7 +6,8 @@ import { fromStored, type GrantedToken } from '../grants/granted-token.js';
 import type { GrantCall } from '../grants/grant.js';
 import { outcomeOf } from '../grants/refresh-token.js';
 import { withRetries } from '../retry/with-retries.js';
-import type { ReceivedTokens, SendRefresh } from '../server/authorization-server.js';
+import type { ReceivedTokens, Refresh, SendRefresh } from '../server/authorization-server.js';
+import type { ProofKey } from '../server/dpop/proof-key.js';
 import { revokeQuietly } from '../server/revocation.js';
 import type { CanonicalTokenRequest } from '../tokens/token-request.js';
 import { anotherSend, closed, isLastSend, isWithinGrace } from './refresh-attempt.js';
@@ -15,6 +16,7 @@ import { hasExpired, identity, judged } from './judgement.js';
 import { Superseded } from './locked-record.js';
 import { reauthorizationRequired, type EndReason } from './reauthorization.js';
 import type { RotationContext, SessionTokenRequest } from './rotation-context.js';
+import { keyOf, tokenOf } from './session-key.js';
 import { refreshTokenName, type SessionRecord } from './session-record.js';
 
 /** Before a refusal is believed: who else has used the refresh token may be about to write. */
@@ -58,7 +60,7 @@ export async function refresh(entry: SessionEntry, wanted: SessionTokenRequest, 
 
 /** What somebody else has got. */
 function found(record: SessionRecord | undefined, { wanted, call, context }: Pick<Rotating, 'wanted' | 'call' | 'context'>): GrantedToken | undefined {
-  const current = record?.tokens[wanted.name];
+  const current = record && tokenOf(record, wanted.name, context);
   return current !== undefined && call.isNewer(current) ? fromStored(current, context.clock) : undefined;
 }
 
@@ -77,7 +79,7 @@ async function rotate(rotating: Rotating, claimed: SessionRecord): Promise<Grant
   const alreadyThere = found(record, rotating);
   if (alreadyThere !== undefined) return alreadyThere;
   if (record.refreshToken === undefined) {
-    const current = record.tokens[wanted.name];
+    const current = tokenOf(record, wanted.name, context);
     if (current !== undefined && call.isUsable(current)) return fromStored(current, context.clock);
     throw await overUnlessAlive(rotating, record, 'no_refresh_token', wanted.name === '' ? reauthorizationRequired('no_refresh_token') : ownTokenOnly());
   }
@@ -116,6 +118,8 @@ function ownTokenOnly(): OAuthError {
 
 interface Answered {
   readonly received: ReceivedTokens;
+  /** With which it was asked for. */
+  readonly key: ProofKey | undefined;
   /** As it was when the token was sent, intent included. */
   readonly record: SessionRecord;
 }
@@ -161,6 +165,7 @@ async function sendOnce(rotating: Rotating, before: SessionRecord, refreshToken:
   if (attempt === undefined) throw await overUnlessAlive(rotating, before, 'unanswered', unanswered('twice', 'it is not sent again, and the session lasts as long as its access token'));
   // Until somebody has no other token there is time for the server to come back.
   if (isLastSend(attempt) && !rotating.call.isUrgent()) throw unanswered('once', 'it is sent once more when the access token is used up');
+  const key = keyOf(before, context);
   const record: SessionRecord = { ...before, attempt };
   const backTo = async (earlier: SessionRecord): Promise<void> => {
     note(earlier);
@@ -176,7 +181,7 @@ async function sendOnce(rotating: Rotating, before: SessionRecord, refreshToken:
   }
   note(record);
   try {
-    return { record, received: await entry.sending(record, async () => send(refreshToken, requestOf(wanted, record), deadline.signal)) };
+    return { record, key, received: await entry.sending(record, async () => send(refreshOf(refreshToken, wanted, record, key), deadline.signal)) };
   } catch (thrown) {
     const failure = thrown as OAuthError;
     switch (outcomeOf(failure)) {
@@ -206,6 +211,10 @@ async function ready(lease: Lease, { timeout, serverName }: RotationContext, { s
 
 function unanswered(times: string, consequence: string): OAuthError {
   return new OAuthError('server_unreachable', `The refresh token was sent ${times} without an answer: ${consequence}`, { retryable: true, ambiguous: true });
+}
+
+function refreshOf(refreshToken: string, wanted: SessionTokenRequest, record: SessionRecord, key: ProofKey | undefined): Refresh {
+  return { refreshToken, request: requestOf(wanted, record), key, kept: record.kept ?? {}, accessToken: record.tokens[wanted.name]?.token.value };
 }
 
 /** The session's own tokens are for the resource that the login named, if it was one. */
@@ -246,11 +255,11 @@ async function handOut(rotating: Rotating, answered: Answered, began: Moment): P
 }
 
 /** The order is the point: the refresh token, then the judgement. */
-async function kept({ entry, wanted, context, lease }: Rotating, { record, received }: Answered): Promise<GrantedToken> {
+async function kept({ entry, wanted, context, lease }: Rotating, { record, key, received }: Answered): Promise<GrantedToken> {
   const refreshToken = received.refreshToken() ?? record.refreshToken;
   const replaced = refreshToken === record.refreshToken || record.refreshToken === undefined ? record.replaced : refreshTokenName(record.refreshToken);
   const rotated: SessionRecord = { ...record, attempt: undefined, refreshToken, replaced, refreshedAt: context.clock.now() };
-  const judgement = judged(wanted, rotated, received, context);
+  const judgement = judged(wanted, rotated, received, key, context);
   // With an ID token there is more to be judged, and that may take a request.
   await entry.keep(lease, received.hasIdToken || 'failure' in judgement ? rotated : judgement.record);
   if ('failure' in judgement) throw judgement.failure;

@@ -1,5 +1,7 @@
 import { parseRecord, readTokenMembers, tokenMembers } from '../cache/token-record.js';
 import { OAuthError } from '../errors.js';
+import type { Kept } from '../server/dialect/template.js';
+import type { ProofKeyRecord } from '../server/dpop/proof-key.js';
 import type { Claims } from '../server/id-token.js';
 import { hashedName } from '../tokens/cache-key.js';
 import type { StoredToken } from '../tokens/stored-token.js';
@@ -24,8 +26,12 @@ export interface SessionRecord {
   readonly resource?: string | undefined;
   /** Further members of the token answers; those that a refresh leaves out keep their value. */
   readonly parameters: Readonly<Record<string, unknown>>;
+  /** What the login's callback left, for the requests that follow. */
+  readonly kept?: Kept | undefined;
   readonly idToken?: string | undefined;
   readonly claims?: Claims | undefined;
+  /** To which the tokens are bound (RFC 9449); absent for a session that began without. */
+  readonly proofKey?: ProofKeyRecord | undefined;
   /** The newest access token of each request; the session's own is under the empty name. */
   readonly tokens: Readonly<Record<string, StoredToken>>;
 }
@@ -108,12 +114,17 @@ export function readSession(text: string): StoredSession {
     throw new OAuthError('store_failed', 'The session was written by another version of grantkeeper, whose records this one can\'t read: let all processes run the same');
   }
   if (typeof session['fence'] === 'number' && typeof session['ended'] === 'string') return session as unknown as EndedSession;
-  const { fence, createdAt, writtenAt, refreshToken, attempt, parameters, tokens } = session;
+  const { fence, createdAt, writtenAt, refreshToken, attempt, parameters, proofKey, tokens } = session;
   const isWhole = [fence, createdAt, writtenAt].every((value) => typeof value === 'number') && isPlainObject(parameters) && isPlainObject(tokens)
-    && (refreshToken === undefined || typeof refreshToken === 'string') && isAttemptOrAbsent(attempt);
+    && (proofKey === undefined || isProofKey(proofKey)) && (refreshToken === undefined || typeof refreshToken === 'string') && isAttemptOrAbsent(attempt);
   if (!isWhole) throw new OAuthError('store_failed', 'An entry of the store is no session of ours: something else writes under its keys');
   const read = Object.entries(tokens).map(([name, members]) => [name, readTokenMembers({ ...members as object })]);
   return { ...session, tokens: Object.fromEntries(read) as SessionRecord['tokens'] } as unknown as SessionRecord;
+}
+
+function isProofKey(value: unknown): boolean {
+  const { thumbprint, privateKey } = Object(value) as Partial<Record<keyof ProofKeyRecord, unknown>>;
+  return typeof thumbprint === 'string' && (privateKey === undefined || isPlainObject(privateKey));
 }
 
 function isAttemptOrAbsent(value: unknown): boolean {

@@ -13,6 +13,7 @@ import { refresh } from './rotation.js';
 import type { RotationContext, SessionTokenRequest } from './rotation-context.js';
 import type { SessionEntry, SessionEntryContext } from './session-entry.js';
 import type { SessionRecord } from './session-record.js';
+import { tokenOf } from './session-key.js';
 import { SessionEntries } from './session-entries.js';
 import { SessionRegistry } from './session-registry.js';
 import type { Session, SessionInfo } from './session.js';
@@ -53,7 +54,7 @@ export function createSessions(context: SessionsContext): Sessions {
     // Made when it's used: an id that somebody made up takes no place in the cache.
     const source = (): TokenSource => cache.source({
       key: `${nameOf(id)}:${wanted.name}`,
-      find: async () => (await registry.entryOf(id).current()).tokens[wanted.name],
+      find: async () => tokenOf(await registry.entryOf(id).current(), wanted.name, context),
       grant: async (call) => {
         const entry = registry.entryOf(id);
         return orAbort(registry.using(entry, async () => refresh(entry, wanted, call, context)), entry.endSignal);
@@ -84,7 +85,7 @@ export function createSessions(context: SessionsContext): Sessions {
       info: async () => waitFor(infoOf(registry.entryOf(id), clock.now())),
       forResource(request) {
         const canonical = canonicalTokenRequest('forResource', request);
-        return sourceOf(id, { name: cacheKey({ ...identity, clientAuthentication: '', grant: 'refresh_token', request: canonical }), request: canonical });
+        return sourceOf(id, { name: cacheKey({ ...identity, clientAuthentication: '', bindings: [], dialect: [], subject: [], grant: 'refresh_token', request: canonical }), request: canonical });
       },
       async end(options = {}) {
         checkEndOptions(options);

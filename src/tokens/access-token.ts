@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import type { TokenBinding } from './token-binding.js';
 
 /**
  * An access token (RFC 6749 section 1.4): frozen data. Its value is not enumerable; `util.inspect` and `JSON.stringify` show all but it.
@@ -24,6 +25,8 @@ export function isTokenText(value: unknown): value is string {
 /** What became of a token: told by those who send it to the one who keeps it. */
 export interface TokenObserver {
   accepted(): void;
+  /** It was revoked, and is of no use to anybody. */
+  revoked(): void;
   refusedBy(status: number, origin: string): void;
 }
 
@@ -33,20 +36,23 @@ export interface IssuedTokenFields {
   readonly expiresAt: number | undefined;
   readonly scope: string | undefined;
   readonly parameters: Readonly<Record<string, unknown>>;
+  readonly binding?: TokenBinding | undefined;
 }
 
 /** An access token of ours. The value is a private field: nothing that walks an object's properties can come across it. */
 export class IssuedToken implements AccessToken {
   readonly #value: string;
   readonly #observer: TokenObserver | undefined;
+  readonly #binding: TokenBinding | undefined;
   readonly type: 'Bearer' | 'DPoP';
   declare readonly expiresAt?: number;
   declare readonly scope?: string;
   readonly parameters: Readonly<Record<string, unknown>>;
 
-  constructor({ value, type, expiresAt, scope, parameters }: IssuedTokenFields, observer?: TokenObserver) {
+  constructor({ value, type, expiresAt, scope, parameters, binding }: IssuedTokenFields, observer?: TokenObserver) {
     this.#value = value;
     this.#observer = observer;
+    this.#binding = binding;
     this.type = type;
     if (expiresAt !== undefined) this.expiresAt = expiresAt;
     if (scope !== undefined) this.scope = scope;
@@ -61,6 +67,11 @@ export class IssuedToken implements AccessToken {
   /** The observer of a token, if it is one of ours. */
   static observerOf(token: AccessToken): TokenObserver | undefined {
     return #observer in token ? token.#observer : undefined;
+  }
+
+  /** What has to be sent with a token, if it's one of ours and bound to something. */
+  static bindingOf(token: AccessToken): TokenBinding | undefined {
+    return #binding in token ? token.#binding : undefined;
   }
 }
 

@@ -8,28 +8,38 @@ export interface TokenIdentity {
   readonly clientId: string;
   /** How the client proves who it is: a method, never a secret. */
   readonly clientAuthentication: string;
+  /** The thumbprints of the key and the certificate that the token is bound to. */
+  readonly bindings: readonly string[];
+  /** What the server calls it otherwise than the RFCs, and what is sent along. */
+  readonly dialect: readonly string[];
   readonly grant: string;
+  /** On whose behalf, where that's not the client itself. */
+  readonly subject: readonly string[];
   readonly request: CanonicalTokenRequest;
 }
 
 /** Raised whenever the meaning of a stored entry changes, so that two versions of the library never read each other's. */
-const schemaVersion = '1';
+const schemaVersion = '2';
 
 /**
  * SHA-256 over a canonical tuple in which every atom carries its length: `a` + `b:c` can't be mistaken for `a:b` + `c`.
  * Scopes and resources are sets, so they are sorted.
  */
-export function cacheKey({ server, clientId, clientAuthentication, grant, request }: TokenIdentity): string {
+export function cacheKey({ server, clientId, clientAuthentication, bindings, dialect, grant, subject, request }: TokenIdentity): string {
   const parameters = Object.entries(request.parameters).sort(([a], [b]) => (a < b ? -1 : 1));
   const tuple = [
     atom(schemaVersion),
     atom(server),
     atom(clientId),
     atom(clientAuthentication),
+    list(bindings),
+    list(dialect),
     atom(grant),
+    list(subject),
     list([...request.scope].sort()),
     list([...request.resource].sort()),
     list(request.audience === undefined ? [] : [request.audience]),
+    list(request.authorizationDetails === undefined ? [] : [request.authorizationDetails]),
     list(parameters.flat()),
   ];
   return digest(tuple.join(''));

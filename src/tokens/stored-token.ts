@@ -1,4 +1,5 @@
 import type { AccessToken } from './access-token.js';
+import type { TokenBinding } from './token-binding.js';
 
 /** What a store keeps of a token, so that another process can go on with it. */
 export interface StoredToken {
@@ -9,4 +10,6 @@ export interface StoredToken {
   readonly obtainedAt: number;
   /** False for a token that nothing can follow: it's used to its last moment. */
   readonly renewable: boolean;
+  /** Not stored: who reads it knows it, or can't use the token. */
+  readonly binding?: TokenBinding | undefined;
 }

@@ -6,8 +6,16 @@ export interface TokenRequest {
   resource?: string | readonly string[] | undefined;
   /** The same for servers that call it `audience`, e.g. Auth0. */
   audience?: string | undefined;
+  /** What is to be authorized in detail, for servers that know types of it (RFC 9396): objects with a `type`. */
+  authorizationDetails?: readonly AuthorizationDetail[] | undefined;
   /** Further parameters of the token request. Those that have an option of their own are refused here. */
   parameters?: Readonly<Record<string, string>> | undefined;
+}
+
+/** One authorization detail (RFC 9396 section 2): its `type` says which further members there are. */
+export interface AuthorizationDetail {
+  readonly type: string;
+  readonly [member: string]: unknown;
 }
 
 /** The same, checked: lists without duplicates in the caller's order. */
@@ -15,5 +23,7 @@ export interface CanonicalTokenRequest {
   readonly scope: readonly string[];
   readonly resource: readonly string[];
   readonly audience: string | undefined;
+  /** As it's sent: JSON. */
+  readonly authorizationDetails?: string | undefined;
   readonly parameters: Readonly<Record<string, string>>;
 }

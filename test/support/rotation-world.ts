@@ -14,6 +14,7 @@ import { retryPolicy } from '../../src/retry/retry-options.js';
 import type { AuthorizationServer, ReceivedTokens } from '../../src/server/authorization-server.js';
 import { createExclusive } from '../../src/cache/exclusive.js';
 import { sessionStore } from '../../src/sessions/session-store.js';
+import { proofKeys } from '../../src/server/dpop/proof-keys.js';
 import { createSessions, type Sessions } from '../../src/sessions/sessions.js';
 import { defaultRefreshPolicy } from '../../src/tokens/lifetime.js';
 import { ReuseDetectingGrant, type IssuedRefreshToken } from './reuse-detecting-grant.js';
@@ -223,6 +224,8 @@ export class RotationWorld {
       budget: createRetryBudget(clock),
       refreshGrace: this.#graceMs,
       assumedLifetime: Infinity,
+      keys: proofKeys(undefined),
+      bindingOf: () => undefined,
     });
   }
 
@@ -268,12 +271,16 @@ export class RotationWorld {
   #serverFor(process: SimulatedProcess): AuthorizationServer {
     const unused = async (): Promise<never> => Promise.reject(new Error('no part of the model'));
     return {
-      clientCredentials: unused,
+      grant: unused,
       authorizationUrl: unused,
+      understoodCallback: (parameters) => ({ parameters, kept: {} }),
       callbackIssuer: unused,
+      authorizationResponse: unused,
       authorizationCode: unused,
-      prepareRefresh: async () => Promise.resolve(async (refreshToken, _request, signal) => this.#refresh(process, refreshToken, signal)),
-      revoke: async (_token, _kind, signal) => this.#network.reach(process, 'revoke', { fault: this.#nextCall(), limit: TIMEOUT, signal, effect: () => { this.grant.isAlive = false; } }),
+      decoupledLogin: unused,
+      prepareRefresh: async () => Promise.resolve(async ({ refreshToken }, signal) => this.#refresh(process, refreshToken, signal)),
+      revoke: async (_token, _kind, signal) => this.#network.reach(process, 'revoke', { fault: this.#nextCall(), limit: TIMEOUT, signal, effect: () => { this.grant.isAlive = false; return true; } }),
+      introspect: unused,
       endSessionUrl: async () => Promise.resolve(undefined),
     };
   }

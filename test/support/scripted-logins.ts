@@ -61,7 +61,7 @@ export class ScriptedLogins implements LoginManager {
     return this.#living.has(id);
   }
 
-  async startLogin(options: LoginOptions): Promise<{ url: URL; transaction: string }> {
+  async startLogin(options: LoginOptions): Promise<{ url: URL; state: string; transaction: string }> {
     this.started.push(options);
     await refuse(this.#startFailure);
     const state = randomBytes(32).toString('base64url');
@@ -69,7 +69,7 @@ export class ScriptedLogins implements LoginManager {
     this.#underWay.set(transaction, { state, returnTo: options.returnTo, used: false });
     const url = new URL('https://login.example.com/authorize');
     url.search = new URLSearchParams({ client_id: 'app', redirect_uri: String(options.redirectUri), state }).toString();
-    return { url, transaction };
+    return { url, state, transaction };
   }
 
   async completeLogin(callback: string | URL | Request, transaction: string): Promise<{ session: Session; returnTo?: string }> {

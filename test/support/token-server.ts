@@ -31,6 +31,10 @@ export abstract class TokenServer extends LoopbackServer {
   /** RFC 8414 section 3.1: between the host and the issuer's path. */
   readonly oauthMetadata: Script<ReceivedRequest>;
   expiresIn: number;
+  /** Of the tokens that are issued. */
+  tokenType: 'Bearer' | 'DPoP' = 'Bearer';
+  /** Headers of every answer with a token. */
+  tokenHeaders: Record<string, string> = {};
   protected readonly clients: Readonly<Record<string, string>> | undefined;
   /** The issuer's path without a slash at its end: every endpoint is below it. */
   protected readonly path: string;
@@ -139,8 +143,8 @@ export abstract class TokenServer extends LoopbackServer {
 
   protected tokenAnswer(accessToken: string, members: Record<string, unknown> = {}): Reply {
     return {
-      json: { access_token: accessToken, token_type: 'Bearer', expires_in: this.expiresIn, ...members, ...this.#bent.shift() },
-      headers: { 'cache-control': 'no-store' },
+      json: { access_token: accessToken, token_type: this.tokenType, expires_in: this.expiresIn, ...members, ...this.#bent.shift() },
+      headers: { 'cache-control': 'no-store', ...this.tokenHeaders },
     };
   }
 

@@ -3,39 +3,42 @@ import { OAuthError } from '../errors.js';
 import { unreachable } from './unreachable.js';
 import { discard, send, type TransportOptions, type TransportInit } from '../transport/transport.js';
 import { readBody } from './body.js';
-import { parseMembers, type TokenAnswer } from './token-answer.js';
+import { parseMembers, type EndpointAnswer } from './endpoint-answer.js';
 
 export interface TimedAnswer {
-  readonly answer: TokenAnswer;
+  readonly answer: EndpointAnswer;
   /** When the request left. */
   readonly sentAt: Moment;
 }
 
-/** One request to the token endpoint and its whole answer: no redirect is followed, no body is read past the limit. */
-export async function exchangeWithTokenEndpoint(url: string, init: TransportInit & { signal: AbortSignal }, transport: TransportOptions, clock: Clock): Promise<TimedAnswer> {
+/**
+ * One request to an endpoint of the authorization server and its whole answer: no redirect is followed, no body is read past the limit.
+ * @param name for messages, e.g. `The token endpoint`
+ */
+export async function exchangeWithEndpoint(name: string, url: string, init: TransportInit & { signal: AbortSignal }, transport: TransportOptions, clock: Clock): Promise<TimedAnswer> {
   try {
     const sentAt = momentOf(clock);
     const response = await send(url, { ...init, redirect: 'manual' }, transport);
-    return { answer: await readAnswer(response), sentAt };
+    return { answer: await readAnswer(name, response), sentAt };
   } catch (thrown) {
     if (thrown instanceof OAuthError) throw thrown;
     init.signal.throwIfAborted();
-    throw unreachable(`The token endpoint ${withoutQuery(url)}`, thrown);
+    throw unreachable(`${name} ${withoutQuery(url)}`, thrown, transport);
   }
 }
 
-async function readAnswer(response: Response): Promise<TokenAnswer> {
+async function readAnswer(name: string, response: Response): Promise<EndpointAnswer> {
   const { status, headers } = response;
   if (status > 299 && status < 400) {
     discard(response);
-    return { status, headers, members: undefined };
+    return { status, headers, body: '', members: undefined };
   }
-  const body = await readBody(response, 'The token endpoint').catch((thrown: unknown) => {
+  const body = await readBody(response, name).catch((thrown: unknown) => {
     // An error stays the error that its status says, however large its page.
     if (!response.ok && thrown instanceof OAuthError) return '';
     throw thrown;
   });
-  return { status, headers, members: parseMembers(body, headers.get('content-type')) };
+  return { status, headers, body, members: parseMembers(body, headers.get('content-type')) };
 }
 
 /** Some servers have a key in the query of their endpoint. */

@@ -1,0 +1,40 @@
+import { OAuthError } from '../../errors.js';
+import type { Dialect, DialectGrant } from './dialect.js';
+import { requestDialect } from './request-dialect.js';
+import { fill, fillEndpoint, type Kept } from './template.js';
+
+export interface UnderstoodCallback {
+  /** In the words of RFC 6749 section 4.1.2. */
+  readonly parameters: URLSearchParams;
+  /** What lives as long as the session. */
+  readonly kept: Kept;
+}
+
+/**
+ * A callback in the RFC's words. What it keeps decides where the code and the client's secret are sent, as far as the dialect lets it: that's looked at now, while nothing is spent.
+ * @throws OAuthError `invalid_callback`
+ */
+export function understoodCallback(parameters: URLSearchParams, dialect: Dialect): UnderstoodCallback {
+  const { names = {}, keep = [] } = dialect.authorizationResponse ?? {};
+  const understood = new URLSearchParams(parameters);
+  for (const [name, other] of Object.entries(names)) {
+    understood.delete(name);
+    if (other !== null) for (const value of parameters.getAll(other)) understood.append(name, value);
+  }
+  const kept = Object.fromEntries(keep.flatMap((name): [string, string][] => {
+    const [value, ...others] = parameters.getAll(name);
+    if (others.length > 0) throw new OAuthError('invalid_callback', `The callback can't complete this login: it has more than one \`${name}\``);
+    return value === undefined ? [] : [[name, value]];
+  }));
+  if (understood.has('code')) checkTemplates(dialect, kept);
+  return { parameters: understood, kept };
+}
+
+/** All that will be asked for with this login: what a template lacks now, it lacks then. */
+function checkTemplates(dialect: Dialect, kept: Kept): void {
+  for (const grant of ['authorization_code', 'refresh_token', 'exchange'] satisfies DialectGrant[]) {
+    const { endpoint, origins, parameters = {}, headers = {} } = requestDialect(dialect, grant);
+    if (endpoint !== undefined) fillEndpoint(endpoint, kept, origins);
+    for (const template of [...Object.values(parameters), ...Object.values(headers)]) fill(template, kept);
+  }
+}
