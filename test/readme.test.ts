@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { decodeProtectedHeader } from 'jose';
 import { createClient } from 'redis';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { startApi, type Api } from './support/api-server.js';
@@ -52,8 +53,8 @@ async function run(program: string | undefined): Promise<string> {
 }
 
 describe('every program in the README runs', () => {
-  test('there are nine', () => {
-    expect(programs).toHaveLength(9);
+  test('there are eleven', () => {
+    expect(programs).toHaveLength(11);
   });
 
   test('they compile, under `exactOptionalPropertyTypes` as well', () => {
@@ -98,29 +99,42 @@ describe('every program in the README runs', () => {
     expect(authorizationServer.lastTokenRequest.parameters.get('audience')).toBe('https://api.example.com');
   });
 
+  test('a client proves who it is with a key', async () => {
+    expect(await run(programs[4])).toBe('200\n');
+    const { parameters } = authorizationServer.lastTokenRequest;
+    expect(decodeProtectedHeader(parameters.get('client_assertion') ?? '')).toEqual({ alg: 'ES256', kid: '2026-11' });
+  });
+
+  test('a device without a browser is told where to go, and signed in', async () => {
+    authorizationServer.metadata['device_authorization_endpoint'] = 'https://login.example.com/device';
+    authorizationServer.at('/device').answersNext({ json: { device_code: 'dc-1', user_code: 'WDJB-MJHT', verification_uri: 'https://login.example.com/activate', expires_in: 600, interval: 1 } });
+    expect(await run(programs[5])).toBe('Go to https://login.example.com/activate and enter WDJB-MJHT\nBearer\n');
+    expect(authorizationServer.lastTokenRequest.parameters.get('device_code')).toBe('dc-1');
+  });
+
   test('a challenge says which scope is missing', async () => {
     api.answersNext({ status: 403, headers: { 'www-authenticate': 'Bearer error="insufficient_scope", scope="payments:write"' } });
-    expect(await run(programs[4])).toBe('ask for the scope payments:write\n');
+    expect(await run(programs[6])).toBe('ask for the scope payments:write\n');
   });
 
   test('a source of one\'s own is used', async () => {
-    expect(await run(programs[5])).toBe('true\n');
+    expect(await run(programs[7])).toBe('true\n');
     expect(api.lastRequest.headers.authorization).toBe('Bearer test-token');
   });
 
   test('listeners are registered, and nothing happens', async () => {
-    expect(await run(programs[6])).toBe('');
+    expect(await run(programs[8])).toBe('');
   });
 
   test('a store seals what it keeps', async () => {
-    expect(await run(programs[7])).toBe('Bearer\n');
+    expect(await run(programs[9])).toBe('Bearer\n');
   });
 });
 
 describeWithRedis('the program of many processes', () => {
   test('gets a token by the lock, and leaves it in the store', async () => {
     await using redis = await startRedis();
-    const program = await start(programs[8], { REDIS_URL: redis.url });
+    const program = await start(programs[10], { REDIS_URL: redis.url });
     await program.prints('Bearer\n');
     program.kill();
     const { stderr } = await program.finished;
@@ -132,7 +146,7 @@ describeWithRedis('the program of many processes', () => {
 });
 
 test('every relative link in the documents leads somewhere', () => {
-  const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/threats.md', 'docs/refresh-grace.md', 'docs/many-processes.md'].map((name) => new URL(`../${name}`, import.meta.url));
+  const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/threats.md', 'docs/refresh-grace.md', 'docs/many-processes.md', 'docs/fapi.md', 'docs/gateways.md'].map((name) => new URL(`../${name}`, import.meta.url));
   const links = documents.flatMap((document) => [...readFileSync(document, 'utf8').matchAll(/\]\(([^)#:]+)\)/g)].map(([, target = '']) => new URL(target, document)));
   expect(links.length).toBeGreaterThan(8);
   for (const link of links) expect(existsSync(link), link.href).toBe(true);

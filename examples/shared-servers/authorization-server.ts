@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, type JWK } from 'jose';
 import type { ClientMetadata, Configuration, Provider } from 'oidc-provider';
 import { findAccount } from './accounts.js';
+import { devicePages } from './device-pages.js';
 import { handleInteraction } from './interactions.js';
 import { loadProvider } from './load-provider.js';
 import { memoryAdapter } from './memory-adapter.js';
@@ -12,9 +13,10 @@ import { showError, showLogout, showLoggedOut } from './provider-pages.js';
 
 export interface AuthorizationServerOptions {
   clientId: string;
-  clientSecret: string;
-  /** Where the browser may be sent after a login. */
-  redirectUris: string[];
+  /** @default none: the client is a device without a browser (RFC 8628), and public */
+  clientSecret?: string;
+  /** Where the browser may be sent after a login. @default none */
+  redirectUris?: string[];
   /** Where the browser may be sent after a logout. @default none */
   postLogoutRedirectUris?: string[];
   /** What users call the client. @default the client's id */
@@ -93,13 +95,14 @@ function configuration(options: AuthorizationServerOptions, signingKey: JWK, lif
     adapter: memoryAdapter(refreshGrace),
     jwks: { keys: [signingKey] },
     cookies: { keys: [randomBytes(32).toString('base64url')] },
-    ttl: { Interaction: 600, Session: 24 * 60 * 60, Grant: 24 * 60 * 60, IdToken: 60 * 60, RefreshToken: 24 * 60 * 60, AccessToken: ttl, ClientCredentials: ttl },
+    ttl: { Interaction: 600, DeviceCode: 600, Session: 24 * 60 * 60, Grant: 24 * 60 * 60, IdToken: 60 * 60, RefreshToken: 24 * 60 * 60, AccessToken: ttl, ClientCredentials: ttl },
     rotateRefreshToken: true,
     interactions: { url: (_context, { uid }) => `/interaction/${uid}` },
     renderError: showError,
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
+      deviceFlow: { enabled: true, ...devicePages },
       revocation: { enabled: true, allowedPolicy: (_context, { clientId }, token) => token.clientId === clientId },
       rpInitiatedLogout: { enabled: true, logoutSource: showLogout, postLogoutSuccessSource: showLoggedOut },
       resourceIndicators: {
@@ -112,17 +115,15 @@ function configuration(options: AuthorizationServerOptions, signingKey: JWK, lif
   };
 }
 
-function client({ clientId, clientSecret, clientName, redirectUris, postLogoutRedirectUris = [], scope }: AuthorizationServerOptions): ClientMetadata {
+function client({ clientId, clientSecret, clientName, redirectUris = [], postLogoutRedirectUris = [], scope }: AuthorizationServerOptions): ClientMetadata {
+  const common = { client_id: clientId, client_name: clientName ?? clientId, redirect_uris: redirectUris, scope: `openid profile offline_access ${scope}`, id_token_signed_response_alg: 'ES256' } as const;
+  if (clientSecret === undefined) return { ...common, token_endpoint_auth_method: 'none', response_types: [], grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'] };
   return {
-    client_id: clientId,
+    ...common,
     client_secret: clientSecret,
-    client_name: clientName ?? clientId,
-    redirect_uris: redirectUris,
     post_logout_redirect_uris: postLogoutRedirectUris,
     response_types: ['code'],
     grant_types: ['authorization_code', 'refresh_token', 'client_credentials'],
-    scope: `openid profile offline_access ${scope}`,
-    id_token_signed_response_alg: 'ES256',
   };
 }
 

@@ -40,13 +40,11 @@ class MemoryAdapter implements Adapter {
   }
 
   findByUid(uid: string): Promise<AdapterPayload | undefined> {
-    const found = [...this.#entries].find(([key, { payload }]) => key.startsWith(this.#key('')) && payload.uid === uid);
-    return Promise.resolve(this.#shown(found?.[1]));
+    return Promise.resolve(this.#shown(this.#where((payload) => payload.uid === uid)));
   }
 
-  /** Of the device flow, which isn't offered here. */
-  findByUserCode(): Promise<undefined> {
-    return Promise.resolve(undefined);
+  findByUserCode(userCode: string): Promise<AdapterPayload | undefined> {
+    return Promise.resolve(this.#shown(this.#where((payload) => payload.userCode === userCode)));
   }
 
   consume(id: string): Promise<void> {
@@ -67,6 +65,10 @@ class MemoryAdapter implements Adapter {
 
   #key(id: string): string {
     return `${this.#model}:${id}`;
+  }
+
+  #where(matches: (payload: AdapterPayload) => boolean): Entry | undefined {
+    return [...this.#entries].find(([key, { payload }]) => key.startsWith(this.#key('')) && matches(payload))?.[1];
   }
 
   #shown(entry: Entry | undefined): AdapterPayload | undefined {
