@@ -150,7 +150,7 @@ describe('login', () => {
 
   test('a manager whose authorization request has no `state` can\'t be used, and says so', async () => {
     const { browser, logins, told } = app();
-    vi.spyOn(logins, 'startLogin').mockResolvedValue({ url: new URL('https://login.example.com/authorize'), transaction: 't' });
+    vi.spyOn(logins, 'startLogin').mockResolvedValue({ url: new URL('https://login.example.com/authorize'), state: '', transaction: 't' });
     expect((await browser.opens('/login')).status).toBe(500);
     expect(told).toMatchObject([{ code: 'invalid_configuration', message: 'startLogin: the authorization request must have one `state`' }]);
   });

@@ -22,7 +22,7 @@ export function callbackPage({ tokens, afterLogin, destination, failed }: PageCo
     method: 'GET',
     answer: async (request) => {
       const cookies = readCookies(request.headers.get('cookie'));
-      const name = transactionCookieName(new URL(request.url));
+      const name = transactionCookieName(new URL(request.url), cookies);
       const transaction = name === undefined ? undefined : cookieNamed(name, cookies);
       if (name === undefined || transaction === undefined) {
         if (await signedIn(cookies)) return redirect(afterLogin, []);

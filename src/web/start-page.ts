@@ -1,9 +1,9 @@
 import { safeReturnTo } from '../login/return-to.js';
-import { invalid } from '../validation.js';
+import { invalid, text } from '../validation.js';
 import { redirect } from './answers.js';
 import { expireCookie, readCookies } from './cookies.js';
 import type { Page, PageContext } from './page.js';
-import { setTransactionCookie, surplusTransactionCookies, transactionCookieName } from './transaction-cookie.js';
+import { setTransactionCookie, surplusTransactionCookies, transactionCookieOf } from './transaction-cookie.js';
 
 /** Browsers drop a cookie above 4,096 bytes, and the transaction holds this and is sealed: a third longer. A login that leads home is better than one that can't be finished. */
 const longestReturnTo = 1_000;
@@ -15,10 +15,9 @@ export function startPage({ tokens, login, failed }: PageContext): Page {
     answer: async (request) => {
       const cookies = readCookies(request.headers.get('cookie'));
       try {
-        const { url, transaction } = await tokens.startLogin({ ...login, returnTo: requestedReturnTo(request) });
-        const name = transactionCookieName(url);
-        if (name === undefined) throw invalid('startLogin: the authorization request must have one `state`');
-        return redirect(url.href, [...surplusTransactionCookies(cookies).map(expireCookie), setTransactionCookie(name, transaction)]);
+        const { url, state, transaction } = await tokens.startLogin({ ...login, returnTo: requestedReturnTo(request) });
+        if (!text.accepts(state)) throw invalid('startLogin: the authorization request must have one `state`');
+        return redirect(url.href, [...surplusTransactionCookies(cookies).map(expireCookie), setTransactionCookie(transactionCookieOf(state), transaction)]);
       } catch (thrown) {
         return failed(thrown, request);
       }

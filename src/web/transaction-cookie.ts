@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { claimedState } from '../login/claimed-state.js';
 import { setCookie, type Cookies } from './cookies.js';
 
 const prefix = '__Host-grantkeeper-login-';
@@ -11,12 +12,19 @@ const maxAge = 10 * 60;
 const most = 4;
 
 /**
- * Each login has a cookie of its own, so that two tabs don't take each other's. Its name is found by the `state` that the authorization request and the callback share.
- * @returns `undefined` without exactly one `state`
+ * Each login has a cookie of its own, so that two tabs don't take each other's. Its name is found by the `state` that the authorization request and the callback share; where
+ * the server calls that otherwise, by the one parameter that fits a cookie of this browser.
+ * @returns `undefined` where that's not exactly one
  */
-export function transactionCookieName({ searchParams }: URL): string | undefined {
-  const [state, ...others] = searchParams.getAll('state');
-  if (state === undefined || others.length > 0) return undefined;
+export function transactionCookieName({ searchParams }: URL, cookies: Cookies = []): string | undefined {
+  const state = claimedState(searchParams);
+  if (state !== undefined) return transactionCookieOf(state);
+  if (searchParams.has('state') || searchParams.has('response')) return undefined;
+  const [name, ...others] = new Set([...searchParams.values()].map(transactionCookieOf).filter((candidate) => cookies.some(([cookie]) => cookie === candidate)));
+  return others.length === 0 ? name : undefined;
+}
+
+export function transactionCookieOf(state: string): string {
   return prefix + createHash('sha256').update(state).digest('base64url').slice(0, 12);
 }
 
