@@ -40,7 +40,8 @@ export interface TokenManagerOptions {
   /**
    * Binds every token to a key, by proofs of possession (DPoP, RFC 9449): a token that is stolen is of no use without the key. `true` makes a key for each session, which is
    * sealed with it, and one for machine tokens that lives as long as the manager. A private key of your own is used for all: then processes with a common store share
-   * machine tokens. A server that answers with a token that isn't bound is an error.
+   * machine tokens. A server that answers with a token that isn't bound is an error; a session that began before this option was set goes on as it began. A key of your own may be
+   * replaced, but for a public client, whose refresh tokens are bound to it too: there a session needs the key that it began with.
    * @default tokens are bound to no key
    */
   dpop?: DPoPOption | undefined;
@@ -136,7 +137,7 @@ const rules: Rules<TokenManagerOptions> = {
     accepts: (value) => having('authenticate').accepts(value) && text.accepts(Reflect.get(value as object, 'method')),
     secret: true,
   },
-  dpop: { expected: 'true, or an object with a `privateKey`', accepts: (value) => value === true || (isPlainObject(value) && Object.keys(value).join() === 'privateKey'), secret: true },
+  dpop: { expected: 'true, or an object with a `privateKey` and perhaps its `alg`, and nothing else', accepts: (value) => value === true || isDPoPKey(value), secret: true },
   pushedAuthorizationRequests: flag,
   signedAuthorizationRequests: { expected: 'an object with a `key`', accepts: (value) => isPlainObject(value) && 'key' in value, secret: true },
   dialect: { expected: 'an object', accepts: isPlainObject },
@@ -161,6 +162,12 @@ const rules: Rules<TokenManagerOptions> = {
   clock: having('now', 'monotonic'),
   allowInsecureRequests: flag,
 };
+
+function isDPoPKey(value: unknown): boolean {
+  if (!isPlainObject(value)) return false;
+  const { privateKey, alg, ...others } = value as Readonly<Record<string, unknown>>;
+  return privateKey !== undefined && (alg === undefined || text.accepts(alg)) && Object.keys(others).length === 0;
+}
 
 const newKey = "make one with `node -p \"crypto.randomBytes(32).toString('base64url')\"`";
 

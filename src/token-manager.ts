@@ -83,7 +83,8 @@ export interface TokenManager {
   /** A signed-in user's grant, by its id; looked up when first used. */
   session(id: string): Session;
   /**
-   * Revokes a token (RFC 7009); `end()` of a session does it for the session's. A token of this manager's is served no more.
+   * Revokes a token (RFC 7009); `end()` of a session does it for the session's. An access token that this manager gave is served by it no more, where it's passed as it was given; another
+   * process finds out when its API refuses it.
    * @throws OAuthError `invalid_configuration` where the server takes no revocations, `token_request_failed`, `server_unreachable`, `timeout`
    */
   revoke(token: string | AccessToken, options?: TokenCallOptions): Promise<void>;
@@ -113,15 +114,19 @@ export function createTokenManager(options: TokenManagerOptions): TokenManager {
   const settings = tokenManagerSettings(options);
   const { authority, clientId, dialect, clock, timeout, retry, allowInsecureRequests, dispatcher, maxEntries } = settings;
   const events = createEvents();
-  const keys = proofKeys(settings.dpop);
+  const keys = proofKeys(settings.dpop, { isPublic: authenticationIdentity(settings) === 'none' });
   const certificate = settings.clientAuthentication?.certificate;
   const bindingOf = tokenBindings({ certificate, clock });
   const transport = { dispatcher, certificate, detached: true };
   const requestProtection = { isPushed: settings.pushedAuthorizationRequests, signer: settings.signedAuthorizationRequests && requestSigner(settings.signedAuthorizationRequests) };
   const closing = new AbortController();
-  const metadata = 'server' in authority
+  const discovered = 'server' in authority
     ? async () => Promise.resolve(authority.server)
     : createDiscovery({ issuer: authority.issuer, transport, timeout, clock, allowInsecureRequests });
+  const metadata = async (signal: AbortSignal): ReturnType<typeof discovered> => {
+    certificate?.assertValid(clock.now());
+    return discovered(signal);
+  };
   const assertOpen = (): void => { closing.signal.throwIfAborted(); };
   const server = createAuthorizationServer({ clientId, dialect, metadata, assertOpen, timeout, authentication: chooseAuthentication(settings), requestProtection, transport, clock, allowInsecureRequests });
   const serverName = 'server' in authority ? authority.server.issuer ?? authority.server.token_endpoint : issuerIdentifiers(authority.issuer)[0];
@@ -159,7 +164,7 @@ export function createTokenManager(options: TokenManagerOptions): TokenManager {
     // Without a store and a lock of many processes there is nobody to share with.
     const others = settings.store === undefined || settings.lock === undefined ? undefined : exclusive;
     return cache.source({ key, find: async () => store.get(key), grant: sharedGrant(key, issue, { ...shared, store, exclusive: others }) });
-  });
+  }, timeout);
 
   return Object.freeze<TokenManager>({
     clientCredentials: (request = {}) => sourceOf(checkedGrant('clientCredentials', clientCredentials(request))),

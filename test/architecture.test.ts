@@ -53,9 +53,17 @@ test.each([
   expect(crossing.filter(({ to }) => !mayUse.includes(folderOf(to)))).toEqual([]);
 });
 
+test('what a folder knows of the root is what all need, never what joins them', () => {
+  const ofAll = ['clock.ts', 'deadline.ts', 'errors.ts', 'events.ts', 'validation.ts'];
+  // Those are outside: what a token manager is, and takes, is what they are about.
+  const isOutside = (file: string): boolean => ['web', 'node', 'providers'].includes(folderOf(file));
+  const joining = imports.filter(({ from, to }) => folderOf(from) !== '.' && !isOutside(from) && to.endsWith('.ts') && folderOf(to) === '.' && !ofAll.includes(to));
+  expect(joining).toEqual([]);
+});
+
 test('only token-manager.ts and the public surface join the folders', () => {
-  const joining = files.filter((file) => folderOf(file) === '.' && new Set(imports.filter(({ from }) => from === file).map(({ to }) => folderOf(to)).filter((folder) => ['cache', 'grants', 'sessions', 'login', 'fetch'].includes(folder))).size > 1);
-  expect(joining.sort()).toEqual(['index.ts', 'token-manager.ts']);
+  const joining = files.filter((file) => folderOf(file) === '.' && new Set(imports.filter(({ from }) => from === file).map(({ to }) => folderOf(to)).filter((folder) => ['cache', 'grants', 'sessions', 'login', 'fetch', 'server'].includes(folder))).size > 1);
+  expect(joining.sort()).toEqual(['discover-protected-resource.ts', 'index.ts', 'token-manager-options.ts', 'token-manager.ts']);
 });
 
 test.each([

@@ -393,14 +393,14 @@ describe('assertions that others issue', () => {
 });
 
 describe('a refusal says what to look at', () => {
-  const own = (method: string): ClientAuthentication => ({ method, authenticate: async () => Promise.resolve({ secrets: [] }) });
+  const own = (method: string, hint?: string): ClientAuthentication => ({ method, ...hint !== undefined && { hint }, authenticate: async () => Promise.resolve({ secrets: [] }) });
 
   test.each<[string, ClientAuthentication, string[] | undefined, RegExp]>([
-    ['private_key_jwt', privateKeyJwt(key), undefined, /invalid_client\)\. If the server knows the key, .*set `audience: 'token_endpoint'`$/],
-    ['an assertion of others', clientAssertion(() => 'a.b.c'), undefined, /some servers want their token endpoint as the audience/],
+    ['private_key_jwt', privateKeyJwt(key), undefined, /invalid_client\)\. The server must know the public half .*set `audience: 'token_endpoint'`$/],
+    ['private_key_jwt, for another audience', privateKeyJwt(key, { audience: 'token_endpoint' }), undefined, /another `audience`: most want the issuer, which is the default$/],
+    ['an assertion of others', clientAssertion(() => 'a.b.c'), undefined, /The server must trust whoever issued the assertion/],
     ['client_secret_jwt', clientSecretJwt(SECRET), undefined, /If the secret is right, .*`audience: 'token_endpoint'`/],
-    ['tls_client_auth', own('tls_client_auth'), undefined, /The certificate that is presented must be the one that is registered/],
-    ['self_signed_tls_client_auth', own('self_signed_tls_client_auth'), undefined, /The certificate that is presented/],
+    ['a method of the user\'s own that has a hint', own('x_own', 'Look there'), undefined, /\(invalid_client\)\. Look there$/],
     ['a method of the user\'s own', own('x_own'), undefined, /\(invalid_client\)$/],
     ['a method that is not listed', own('x_own'), ['private_key_jwt', 'tls_client_auth'], /\(invalid_client\)\. The server's metadata list private_key_jwt, tls_client_auth, not x_own$/],
     ['a method with a hint that is not listed', privateKeyJwt(key), ['client_secret_basic'], /`audience: 'token_endpoint'`\. The server's metadata list client_secret_basic, not private_key_jwt$/],
@@ -408,10 +408,17 @@ describe('a refusal says what to look at', () => {
     ['an empty list', own('x_own'), [], /\(invalid_client\)$/],
   ])('%s', async (_case, authentication, listed, message) => {
     server.metadata.token_endpoint_auth_methods_supported = listed;
+    server.metadata['token_endpoint_auth_signing_alg_values_supported'] = undefined;
     server.answersEvery(refused);
     const failure = await failureOf(client(authentication).clientCredentials().getToken());
     expect(failure).toMatchObject({ code: 'token_request_failed', error: 'invalid_client' });
     expect(failure.message).toMatch(message);
+  });
+
+  test('the algorithms of assertions that are taken, where they are listed', async () => {
+    server.metadata['token_endpoint_auth_signing_alg_values_supported'] = ['RS256'];
+    server.answersEvery(refused);
+    expect((await failureOf(client(privateKeyJwt(key)).clientCredentials().getToken())).message).toMatch(/\. It takes assertions signed with RS256$/);
   });
 
   test('of another kind has no such hint', async () => {

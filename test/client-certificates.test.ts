@@ -323,6 +323,15 @@ describe('a certificate that the connection fails for', () => {
   });
 });
 
+describe('a refusal', () => {
+  test('says that the certificate must be the registered one', async () => {
+    const stranger = await ca.client({ subject: 'CN=stranger,O=Example' });
+    const failure = await failureOf(client(authenticated(stranger)).clientCredentials().getToken());
+    expect(failure).toMatchObject({ code: 'token_request_failed', error: 'invalid_client' });
+    expect(failure.message).toContain('The certificate that is presented must be the one that is registered for the client');
+  });
+});
+
 describe('the time of the certificate', () => {
   test('that is over is said before anything is sent, with its end', async () => {
     const expired = await ca.client({ subject: 'CN=billing,O=Example', notBefore: new Date('2026-01-01T00:00:00Z'), notAfter: new Date('2026-02-01T00:00:00Z') });
@@ -339,7 +348,8 @@ describe('the time of the certificate', () => {
   test('that has not begun is said, with its beginning', async () => {
     const early = await ca.client({ subject: 'CN=billing,O=Example', notBefore: new Date('2031-01-01T00:00:00Z'), notAfter: new Date('2032-01-01T00:00:00Z') });
     const clock = new ManualClock(Date.parse('2030-12-31T23:59:59.999Z'));
-    const failure = await failureOf(client(authenticated(early), { clock }).clientCredentials().getToken());
+    // Nobody listens there: discovery would say so.
+    const failure = await failureOf(client(authenticated(early), { clock, issuer: 'https://127.0.0.1:1' }).clientCredentials().getToken());
     expect(failure).toMatchObject({ code: 'invalid_configuration' });
     expect(failure.message).toMatch(/not valid before Jan {2}1 00:00:00 2031 GMT: renew it/);
     clock.advance(1);

@@ -152,6 +152,24 @@ describe('a key that is configured', () => {
     expect((await client({ dpop: next }).tokens.session(id).forResource(orders).getToken()).value).not.toBe(first.value);
   });
 
+  test('of a public client can\'t be replaced while a session lives: its refresh token is bound to it as well', async () => {
+    const before = client({ dpop: old, clientAuthentication: none() });
+    const { session: { id } } = await signIn(before);
+    before.clock.advance(HOUR);
+    expect(await failureOf(client({ dpop: next, clientAuthentication: none() }).tokens.session(id).getToken())).toMatchObject({ code: 'invalid_configuration' });
+    expect(server.tokenRequests).toHaveLength(1);
+    expect(await before.tokens.session(id).getToken()).toMatchObject({ type: 'DPoP' });
+  });
+
+  test.each([['is gone', undefined], ['is another one', next]])('that a login was started with, and %s: no code is sent without it', async (_case, dpop) => {
+    const encryptionKeys = [randomBytes(32).toString('base64url')];
+    const { url, transaction } = await client({ dpop: old, encryptionKeys }).tokens.startLogin({ redirectUri: REDIRECT_URI });
+    const callback = await followLogin(url);
+    expect(await failureOf(client({ dpop, encryptionKeys }).tokens.completeLogin(callback, transaction))).toMatchObject({ code: 'invalid_configuration', message: expect.stringContaining('option `dpop`') as string });
+    expect(server.tokenRequests).toEqual([]);
+    expect(await client({ dpop: old, encryptionKeys }).tokens.completeLogin(callback, transaction)).toHaveProperty('session');
+  });
+
   test('that is gone is asked for by name, and the session lives', async () => {
     const before = client({ dpop: old });
     const { session: { id } } = await signIn(before);

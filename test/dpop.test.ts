@@ -60,6 +60,13 @@ describe('the proof at the token endpoint', () => {
     expect(nonces).toEqual([undefined, 'nonce-1', 'nonce-2']);
   });
 
+  test('that is refused says what to look at', async () => {
+    server.metadata['dpop_signing_alg_values_supported'] = ['EdDSA'];
+    server.rejectsNextWith('invalid_dpop_proof');
+    const failure = await failureOf(client({ issuer: server.issuer }).clientCredentials().getToken());
+    expect(failure.message).toMatch(/Look at this machine's clock, and at the algorithms of proofs that the server takes: EdDSA$/);
+  });
+
   test('is not sent again and again to a server that is never content', async () => {
     const tokens = client();
     server.answersEvery({ status: 400, json: { error: 'use_dpop_nonce' }, headers: { 'dpop-nonce': 'nonce' } });
@@ -156,6 +163,24 @@ describe('keys', () => {
     expect(server.tokenRequests).toHaveLength(3);
   });
 
+  test('the algorithm may be named, where the key has several', async () => {
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2_048 });
+    await thumbprint(client({ dpop: { privateKey, alg: 'PS256' } }));
+    expect((await proofOf(server.lastTokenRequest)).header.alg).toBe('PS256');
+    expect(thrownBy(() => client({ dpop: { privateKey, alg: 'ES256' } }))).toMatchObject({ code: 'invalid_configuration' });
+  });
+
+  test('C10 an entry of the store that is bound to nothing is not taken for one that is', async () => {
+    const store = new MapStore();
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const bound = (): MachineClientOptions => ({ store, encryptionKeys: false, dpop: { privateKey } });
+    await client(bound()).clientCredentials().getToken();
+    const { key, value } = store.only;
+    store.entries.set(key, String(value).replace('"DPoP"', '"Bearer"'));
+    expect(await client(bound()).clientCredentials().getToken()).toMatchObject({ type: 'DPoP' });
+    expect(server.tokenRequests).toHaveLength(2);
+  });
+
   test('C3 nor does a bound token serve who has no key', async () => {
     const store = new MapStore();
     const bound = await client({ store, encryptionKeys: false }).clientCredentials().getToken();
@@ -177,6 +202,7 @@ describe('keys', () => {
 
   test.each<[string, unknown, string]>([
     ['false', false, 'must be true, or an object with a `privateKey`'],
+    ['a whole pair', generateKeyPairSync('ed25519'), 'and nothing else'],
     ['a key outside of the object', generateKeyPairSync('ed25519').privateKey, 'must be true, or an object with a `privateKey`'],
     ['a public key', { privateKey: generateKeyPairSync('ed25519').publicKey }, '`dpop.privateKey`'],
     ['a text that is no key', { privateKey: 'secret text' }, '`dpop.privateKey`'],

@@ -57,9 +57,12 @@ describe('a grant of one\'s own (RFC 6749 section 4.5)', () => {
   test.each<[string, unknown, string]>([
     ['a subject that throws', async () => Promise.reject(new RangeError('canary')), 'subject() threw RangeError'],
     ['a subject that is nothing', async () => Promise.resolve(undefined), '`subject` must give an object with `identity`'],
+    ['an identity of nobody', async () => Promise.resolve({ ...robot, identity: [] }), '`subject` must give an object with `identity`, a list of at least one'],
     ['an identity that is none', async () => Promise.resolve({ ...robot, identity: [''] }), '`subject` must give an object with `identity`'],
     ['parameters that throw', { ...robot, parameters: async () => Promise.reject(new RangeError('canary')) }, 'parameters() threw RangeError'],
     ['parameters that are nothing', { ...robot, parameters: async () => Promise.resolve(undefined) }, 'parameters() must give an object'],
+    ['parameters that are the client\'s', { ...robot, parameters: async () => Promise.resolve({ plain: { client_id: 'another' } }) }, 'parameters() must not give `client_id`'],
+    ['parameters with a place of their own', { ...robot, parameters: async () => Promise.resolve({ secret: { scope: 'admin' } }) }, 'parameters() must not give `scope`'],
     ['parameters that are no texts', { ...robot, parameters: async () => Promise.resolve({ plain: { n: 7 } }) }, 'whose values are strings'],
   ])('%s: invalid_configuration, and nothing of what was thrown', async (_case, subject, text) => {
     const failure = await failureOf(tokens.grant(withSubject(subject)).getToken());
@@ -67,6 +70,11 @@ describe('a grant of one\'s own (RFC 6749 section 4.5)', () => {
     expect(failure.message).toContain(`grant: ${text}`.replace('grant: whose', 'whose'));
     expect(failure.message).not.toContain('canary');
     expect(server.tokenRequests).toEqual([]);
+  });
+
+  test('a subject that never comes is a timeout', async () => {
+    const hanging = machineClient(server, { timeout: 50 }).tokens.grant(withSubject(async () => new Promise(() => undefined)));
+    expect(await failureOf(hanging.getToken())).toMatchObject({ code: 'timeout', retryable: true, message: 'grant: subject() gave nothing within 50 ms (option `timeout`)' });
   });
 
   test('an error of the library\'s own passes as it is', async () => {
@@ -79,6 +87,8 @@ describe('a grant of one\'s own (RFC 6749 section 4.5)', () => {
     ['no type', { subject: robot }, '`grantType` is required'],
     ['no subject', { grantType: GRANT }, '`subject` is required'],
     ['a subject without parameters()', { grantType: GRANT, subject: { identity: ['x'] } }, '`subject` must be'],
+    ['an identity of nobody', { grantType: GRANT, subject: { ...robot, identity: [] } }, '`subject` must be'],
+    ['the grant with a method of its own', { grantType: 'client_credentials', subject: robot }, 'use clientCredentials()'],
     ['a reserved parameter', { grantType: GRANT, subject: robot, request: { parameters: { grant_type: 'x' } } }, '`parameters.grant_type` is reserved'],
   ])('%s is refused at once', (_case, grant, text) => {
     const failure = thrownBy(() => tokens.grant(grant as ExtensionGrant));

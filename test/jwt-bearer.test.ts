@@ -2,6 +2,7 @@ import { decodeJwt, generateKeyPair, SignJWT, type CryptoKey } from 'jose';
 import { createTokenManager, jwtBearer, type JwtBearerRequest, type TokenManager } from 'grantkeeper';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startAuthorizationServer, type AuthorizationServer } from './support/authorization-server.js';
+import { everySpelling, textsOf } from './support/canary.js';
 import { failureOf, thrownBy } from './support/failure.js';
 import { machineClient } from './support/machine-client.js';
 import { MapStore } from './support/map-store.js';
@@ -44,6 +45,21 @@ describe('what is asked', () => {
     const text = await tokenOf({ assertion: 'a1' });
     expect(await tokenOf({ assertion: 'a1' })).toBe(text);
     expect(await tokenOf({ assertion: 'a2' })).not.toBe(text);
+  });
+
+  test('a later caller\'s assertion is the one that is sent, where the token is renewed', async () => {
+    const { tokens, clock } = machineClient(server);
+    const granted = async (assertion: string): Promise<unknown> => tokens.grant(jwtBearer({ assertion: () => assertion, subject: 'alice' })).getToken();
+    await granted('first');
+    clock.advance(7_200_000);
+    await granted('second');
+    expect(server.tokenRequests.map(({ parameters }) => parameters.get('assertion'))).toEqual(['first', 'second']);
+  });
+
+  test('S1 nothing of the assertion is seen in the grant', () => {
+    const needles = everySpelling('canary.of.assertion').map(([, spelling]) => spelling);
+    const shown = textsOf(jwtBearer({ assertion: 'canary.of.assertion' })).join('');
+    expect(needles.filter((needle) => shown.includes(needle))).toEqual([]);
   });
 
   test.each<[string, () => unknown, string]>([

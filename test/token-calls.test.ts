@@ -45,6 +45,16 @@ describe('at a scripted server', () => {
     expect((await source.getToken()).value).not.toBe(first.value);
   });
 
+  test('nor is it served where no other can be had', async () => {
+    const tokens = client({ retry: { limit: 0 } });
+    const source = tokens.clientCredentials();
+    const first = await source.getToken();
+    server.at('/revoke').answersEvery({ status: 200 });
+    await tokens.revoke(first);
+    server.answersEvery({ status: 503 });
+    for (let calls = 0; calls < 2; calls += 1) expect(await failureOf(source.getToken())).toMatchObject({ code: 'token_request_failed', status: 503 });
+  });
+
   test('introspect() tells what the server says, its words in ours', async () => {
     const answer = { active: true, scope: 'read', client_id: 'other', sub: 'user-1', exp: 1_700_000_000, custom: { deep: 1 } };
     server.at('/introspect').answersEvery({ json: answer });
@@ -52,6 +62,11 @@ describe('at a scripted server', () => {
     expect(introspection).toEqual({ active: true, scope: 'read', clientId: 'other', subject: 'user-1', expiresAt: 1_700_000_000_000, claims: answer });
     expect(Object.isFrozen(introspection)).toBe(true);
     expect(formAt('/introspect')).toEqual({ token: 'at-of-somebody', token_type_hint: 'access_token' });
+  });
+
+  test('an expiry that no clock reaches is none', async () => {
+    server.at('/introspect').answersEvery({ body: '{"active":true,"exp":1e999}', headers: { 'content-type': 'application/json' } });
+    expect(await client().introspect('at')).not.toHaveProperty('expiresAt');
   });
 
   test.each<[string, object]>([

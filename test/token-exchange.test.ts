@@ -108,6 +108,14 @@ describe('what is asked', () => {
     expect(server.tokenRequests).toEqual([]);
   });
 
+  test.each([{}, { value: '' }, { value: 7 }, undefined])('a source whose token is %j is no subject and no actor', async (token) => {
+    const source = { getToken: async () => Promise.resolve(token as never) };
+    for (const options of [{ subjectToken: source }, { actorToken: source }]) {
+      expect(await failureOf(exchanged(options).getToken())).toMatchObject({ code: 'invalid_configuration', message: 'tokenExchange: getToken() of a source must give an access token: an object with a `value`' });
+    }
+    expect(server.tokenRequests).toEqual([]);
+  });
+
   test('a refused token is exchanged anew', async () => {
     const source = exchanged();
     const rejected = await source.getToken();

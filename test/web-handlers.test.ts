@@ -119,6 +119,24 @@ describe('login', () => {
     expect(logins.started.map((login) => login.returnTo)).toEqual([passed]);
   });
 
+  test('A9 a transaction that no browser would keep is begun anew without its returnTo', async () => {
+    const { browser, logins } = app();
+    logins.transactionBytes = 2_800;
+    const start = await browser.opens(`/login?returnTo=/${'a'.repeat(500)}`);
+    expect(start.status).toBe(303);
+    expect(logins.started.map(({ returnTo }) => returnTo === undefined)).toEqual([false, true]);
+    const [pair = ''] = start.headers.getSetCookie()[0]?.split(';') ?? [];
+    expect(pair.length - 1).toBeLessThanOrEqual(4_096);
+  });
+
+  test('A9 one that is too large by itself is an error that says so, and no login that can\'t be finished', async () => {
+    const seen: unknown[] = [];
+    const { browser, logins } = app({ onError: (error) => { seen.push(error); } });
+    logins.transactionBytes = 3_200;
+    expect((await browser.opens('/login?returnTo=/inbox')).status).toBe(500);
+    expect(seen).toEqual([expect.objectContaining({ code: 'invalid_configuration', message: expect.stringContaining('ask for fewer or shorter scopes and resources') as string })]);
+  });
+
   test('A9 20 abandoned logins leave four cookies, those of the last four, and these can be finished', async () => {
     const { browser } = app();
     const starts: Response[] = [];

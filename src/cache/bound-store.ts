@@ -7,7 +7,8 @@ export function boundStore(store: TokenStore, binding: TokenBinding | undefined)
   return {
     async get(key) {
       const stored = await store.get(key);
-      return stored && { ...stored, binding };
+      const isBound = stored?.token.type === (binding.prove === undefined ? 'Bearer' : 'DPoP');
+      return stored !== undefined && isBound ? { ...stored, binding } : undefined;
     },
     set: async (key, stored, ttl) => store.set(key, stored, ttl),
   };

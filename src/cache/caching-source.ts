@@ -48,13 +48,14 @@ export class CachingSource {
   readonly #failures: FailureMemory;
   readonly #backgroundPause = new Pause(5_000, 300_000);
 
-  readonly #request: SourceRequest;
+  /** Assignable: whoever asks last knows best how, since what a grant is had by may have expired. */
+  request: SourceRequest;
   readonly #context: CachingContext;
   readonly #departs: (flight: Promise<AccessToken>) => void;
 
   /** @param departs called with every flight, so that its source is kept while it lasts */
   constructor(request: SourceRequest, context: CachingContext, departs: (flight: Promise<AccessToken>) => void) {
-    this.#request = request;
+    this.request = request;
     this.#context = context;
     this.#departs = departs;
     this.#failures = new FailureMemory(context.maxRetryAfter);
@@ -144,7 +145,7 @@ export class CachingSource {
       isUsable: (stored) => isUsable(found(stored), replaced, rejected),
     };
     try {
-      const stored = await this.#request.find();
+      const stored = await this.request.find();
       if (stored !== undefined && call.isNewer(stored)) return this.#hold(found(stored));
       // Good for little longer, but better than a failure.
       if (before === undefined && stored !== undefined && call.isUsable(stored)) this.#held = found(stored);
@@ -156,7 +157,7 @@ export class CachingSource {
   }
 
   async #acquired(replaced: HeldToken | undefined, call: GrantCall): Promise<AccessToken> {
-    const granted = await this.#request.grant(call);
+    const granted = await this.request.grant(call);
     const issued = new HeldToken(granted, replaced, this.#context);
     if (granted.lifetime <= 0) {
       // It serves those who wait for it; keeping it would make every call a flight ahead of its expiry.

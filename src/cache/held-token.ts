@@ -28,6 +28,7 @@ export class HeldToken implements TokenObserver {
   readonly #context: HoldingContext;
   readonly #spread = Math.random();
   #accepted = false;
+  #isRevoked = false;
 
   /** @param replaced the token whose refusal this one answers */
   constructor(granted: GrantedToken, replaced: HeldToken | undefined, context: HoldingContext) {
@@ -51,12 +52,12 @@ export class HeldToken implements TokenObserver {
   /** Both questions at one reading of the clock. */
   get due(): 'must refresh' | 'may refresh' | undefined {
     const age = this.#age;
-    if (mustRefresh(this.lifetime, age, this.#policy)) return 'must refresh';
+    if (this.#isRevoked || mustRefresh(this.lifetime, age, this.#policy)) return 'must refresh';
     return mayRefresh(this.lifetime, age, this.#policy, this.#spread) ? 'may refresh' : undefined;
   }
 
   get isExpired(): boolean {
-    return isExpired(this.lifetime, this.#age);
+    return this.#isRevoked || isExpired(this.lifetime, this.#age);
   }
 
   /** Milliseconds until it expires. */
@@ -86,8 +87,7 @@ export class HeldToken implements TokenObserver {
   }
 
   revoked(): void {
-    this.#accepted = true;
-    this.refused = true;
+    this.#isRevoked = true;
   }
 
   refusedBy(status: number, origin: string): void {

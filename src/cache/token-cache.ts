@@ -41,7 +41,7 @@ export function createTokenCache(maxEntries: number, context: CachingContext): T
     });
     const source: TokenSource = known ?? Object.freeze<TokenSource>({
       // Already a promise: one more would be felt at a million calls per second.
-      getToken: (options) => entryOf(request, source).state.getToken(options),
+      getToken: (options) => entryOf(state.request, source).state.getToken(options),
     });
     const entry: Entry = { state, source };
     entries.set(key, entry);
@@ -49,7 +49,11 @@ export function createTokenCache(maxEntries: number, context: CachingContext): T
   };
 
   return {
-    source: (request) => entryOf(request).source,
+    source(request) {
+      const { state, source } = entryOf(request);
+      state.request = request;
+      return source;
+    },
     forget(prefix) {
       for (const key of entries.keys()) if (key.startsWith(prefix)) entries.delete(key);
     },

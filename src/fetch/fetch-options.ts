@@ -60,7 +60,7 @@ const rules: Rules<FetchOptions> = {
   replay: flag,
   rejectedStatus: { expected: 'a list of HTTP statuses from 400 to 599', accepts: (value) => Array.isArray(value) && value.every((status) => Number.isInteger(status) && status >= 400 && status <= 599) },
   retry: { expected: 'an object, or false', accepts: (value) => value === false || (typeof value === 'object' && value !== null) },
-  tokenHeader: headerName,
+  tokenHeader: { ...headerName, expected: `${headerName.expected}, but not DPoP, which holds the proof`, accepts: (value) => headerName.accepts(value) && String(value).toLowerCase() !== 'dpop' },
   tokenScheme: { expected: 'one word, such as Bearer', accepts: headerName.accepts },
   secretHeaders: { expected: 'a list of header names', accepts: (value) => Array.isArray(value) && value.every(headerName.accepts) },
   timeout: positiveDuration,

@@ -25,6 +25,7 @@ export function checkedGrant(where: string, grant: ExtensionGrant): CheckedGrant
   });
   const { grantType, request = {}, subject } = grant;
   for (const name of ['grantType', 'subject'] as const) if (grant[name] === undefined as unknown) throw new OAuthError('invalid_configuration', `${where}: \`${name}\` is required`);
+  if (where === 'grant' && grantType === 'client_credentials') throw new OAuthError('invalid_configuration', 'grant: use clientCredentials() for the grant of that name');
   return {
     grantType,
     request: canonicalTokenRequest(where, request),
@@ -33,11 +34,14 @@ export function checkedGrant(where: string, grant: ExtensionGrant): CheckedGrant
 }
 
 function isSubject(value: unknown): value is GrantSubject {
-  return having('parameters').accepts(value) && texts.accepts(Reflect.get(value as object, 'identity'));
+  if (!having('parameters').accepts(value)) return false;
+  const identity: unknown = Reflect.get(value as object, 'identity');
+  // One of nobody would be one of everybody.
+  return texts.accepts(identity) && (identity as unknown[]).length > 0;
 }
 
 function guardedSubject(where: string, subject: GrantSubject): GrantSubject {
-  if (!isSubject(subject)) throw new OAuthError('invalid_configuration', `${where}: \`subject\` must give an object with \`identity\`, a list of non-empty strings, and parameters()`);
+  if (!isSubject(subject)) throw new OAuthError('invalid_configuration', `${where}: \`subject\` must give an object with \`identity\`, a list of at least one non-empty string, and parameters()`);
   return {
     identity: [...subject.identity],
     parameters: async (signal) => guardedParameters(where, async () => subject.parameters(signal), signal),
@@ -47,9 +51,16 @@ function guardedSubject(where: string, subject: GrantSubject): GrantSubject {
 /** @throws OAuthError `invalid_configuration`; the reason of the signal */
 export async function guardedParameters(where: string, ask: () => Promise<GrantParameters>, signal: AbortSignal): Promise<GrantParameters> {
   const parameters = await asked(where, 'parameters', ask, signal);
-  if (isParameters(parameters)) return parameters;
+  if (isParameters(parameters)) {
+    const taken = Object.keys({ ...parameters.plain, ...parameters.secret }).find((name) => ofEveryGrant.includes(name));
+    if (taken === undefined) return parameters;
+    throw new OAuthError('invalid_configuration', `${where}: parameters() must not give \`${taken}\`: it belongs to \`grantType\`, to \`request\` or to the client authentication`);
+  }
   throw new OAuthError('invalid_configuration', `${where}: parameters() must give an object with \`plain\` and \`secret\`, whose values are strings`);
 }
+
+/** What a request has by other ways, each with a place in the cache key or a rule of its own. */
+const ofEveryGrant = ['grant_type', 'client_id', 'client_secret', 'client_assertion', 'client_assertion_type', 'scope', 'resource', 'audience', 'authorization_details'];
 
 function isParameters(value: unknown): value is GrantParameters {
   if (typeof value !== 'object' || value === null) return false;

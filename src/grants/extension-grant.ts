@@ -15,7 +15,7 @@ export interface ExtensionGrant {
 
 /** On whose behalf a token is had. */
 export interface GrantSubject {
-  /** Tells subjects apart: tokens of different ones are never shared. A hash of it is in the cache key, so it may hold a token. */
+  /** Tells subjects apart, by at least one text: tokens of different ones are never shared. A hash of it is in the cache key, so it may hold a token. */
   readonly identity: readonly string[];
   /** The parameters of one token request beside those of every grant; asked anew at each attempt. */
   readonly parameters: (signal: AbortSignal) => Promise<GrantParameters>;

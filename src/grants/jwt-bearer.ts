@@ -1,4 +1,5 @@
 import { className, OAuthError } from '../errors.js';
+import { hashedName } from '../tokens/cache-key.js';
 import type { TokenRequest } from '../tokens/token-request.js';
 import { callable, checkOptions, invalid, text } from '../validation.js';
 import { canonicalTokenRequest, tokenRequestRules } from './canonical-token-request.js';
@@ -28,7 +29,7 @@ export function jwtBearer(options: JwtBearerRequest): ExtensionGrant {
   const { assertion, subject, ...request } = options;
   if (assertion === undefined as unknown) throw invalid('jwtBearer: `assertion` is required');
   canonicalTokenRequest('jwtBearer', request, { assertion: 'use the option of jwtBearer' });
-  const identity = subject ?? (typeof assertion === 'string' ? assertion : undefined);
+  const identity = subject ?? (typeof assertion === 'string' ? hashedName('assertion', assertion) : undefined);
   if (identity === undefined) throw invalid('jwtBearer: `subject` is required where `assertion` is a function: it says whose tokens these are, so that nobody is given another\'s');
   return {
     grantType: 'urn:ietf:params:oauth:grant-type:jwt-bearer',

@@ -56,5 +56,7 @@ export function tokenExchange(options: TokenExchangeRequest): ExtensionGrant {
 
 async function textOf(token: ExchangedToken | undefined, signal: AbortSignal | undefined): Promise<string | undefined> {
   if (typeof token !== 'object') return token;
-  return (await token.getToken(signal && { signal })).value;
+  const { value } = Object(await token.getToken(signal && { signal })) as Partial<AccessToken>;
+  if (text.accepts(value)) return value;
+  throw invalid('tokenExchange: getToken() of a source must give an access token: an object with a `value`');
 }

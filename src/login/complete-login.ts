@@ -5,6 +5,7 @@ import type { CodeExchange } from '../server/authorization-server.js';
 import type { ProofKey } from '../server/dpop/proof-key.js';
 import type { Session } from '../sessions/session.js';
 import { hashedName } from '../tokens/cache-key.js';
+import { invalid } from '../validation.js';
 import { begunSession, onlyOne } from './begun-session.js';
 import { checkCallback, readCallback } from './callback.js';
 import { asFinal } from './final-failure.js';
@@ -29,8 +30,9 @@ export async function completeLogin(callback: string | URL | Request, sealed: st
       const response = await responseParameters(parameters, transaction, server, deadline.signal);
       const { parameters: understood, kept } = server.understoodCallback(response);
       const code = checkCallback(understood, transaction, await server.callbackIssuer(deadline.signal), Object.values(kept));
+      const key = keyOfLogin(transaction, context);
       await spend(transaction, deadline, context);
-      const session = await exchanged({ code, kept }, transaction, deadline.signal, context).catch(asFinal);
+      const session = await exchanged({ code, kept, key }, transaction, deadline.signal, context).catch(asFinal);
       return { session, ...(transaction.returnTo !== undefined && { returnTo: safeReturnTo(transaction.returnTo) }) };
     })());
   } finally {
@@ -58,16 +60,17 @@ async function spend({ state, startedAt }: Transaction, { signal, remaining }: D
   }
 }
 
-async function exchanged({ code, kept }: Pick<CodeExchange, 'code' | 'kept'>, transaction: Transaction, signal: AbortSignal, context: LoginContext): Promise<Session> {
+async function exchanged({ code, kept, key }: Pick<CodeExchange, 'code' | 'kept' | 'key'>, transaction: Transaction, signal: AbortSignal, context: LoginContext): Promise<Session> {
   const { server, clock } = context;
   const { codeVerifier, redirectUri, scope, resource, nonce, maxAge } = transaction;
   const began = momentOf(clock);
-  const key = keyOfLogin(transaction, context);
   const received = await server.authorizationCode({ code, codeVerifier, redirectUri, resource: onlyOne(resource), key, kept }, signal);
   return begunSession(received, { scope, resource, nonce, maxAge, key, kept, grant: 'authorization_code', began }, signal, context);
 }
 
 /** A login that was started before the option `dpop` was set knows of none. */
 function keyOfLogin({ proofKey }: Transaction, { keys }: LoginContext): ProofKey | undefined {
-  return proofKey === undefined ? keys.ofNewSession() : keys.ofRecord(proofKey);
+  const key = proofKey === undefined ? keys.ofNewSession() : keys.ofRecord(proofKey);
+  if (proofKey === undefined || key?.thumbprint === proofKey.thumbprint) return key;
+  throw invalid('completeLogin: the login was started with a key that this token manager does not have: give all processes the same option `dpop`');
 }

@@ -6,7 +6,7 @@ import type { Transaction } from './transaction.js';
 
 /**
  * What a callback says, by the response mode that its login asked for: bare, or in a JWT that the server signed. Neither stands in for the other, or the signature
- * could be stripped on the way. Beside a JWT nothing counts.
+ * could be stripped on the way. Beside a JWT no `state` may stand.
  * @throws OAuthError `invalid_callback`
  */
 export async function responseParameters(parameters: CallbackParameters, { responseMode, state }: Transaction, server: AuthorizationServer, signal: AbortSignal): Promise<CallbackParameters> {

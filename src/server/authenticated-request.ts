@@ -1,5 +1,5 @@
 import type { Configuration } from 'openid-client';
-import { OAuthError } from '../errors.js';
+import { className, OAuthError } from '../errors.js';
 import type { PresentedProof } from './client-authentication/client-authentication.js';
 import { configurationOf } from './configuration.js';
 import type { ConnectedClient } from './connected-client.js';
@@ -71,8 +71,9 @@ const hasOtherSecret: Remedy = async ({ failure, proof }) => {
   try {
     return await proof?.renew?.() === true;
   } catch (thrown) {
-    if (thrown instanceof OAuthError) markUnsent(thrown);
-    throw thrown;
+    const failure = thrown instanceof OAuthError ? thrown : new OAuthError('invalid_configuration', `\`clientAuthentication\`: renew() threw ${className(thrown)}`, { retryable: true });
+    markUnsent(failure);
+    throw failure;
   }
 };
 
@@ -101,7 +102,7 @@ async function attempt(client: ConnectedClient, { endpoint, send, placeholder, s
       });
       if (key !== undefined) request.hasNonce = nonces.learn(url.origin, raw.headers);
       const answer = speech === undefined ? raw : await speech.understood(raw, sentAt, signal);
-      if (isErrorAnswer(answer)) throw tokenError(answer, { endpoint, redact, authenticationMethod: authentication.method, supportedMethods: metadata.token_endpoint_auth_methods_supported, errors: speech?.errors, now: clock.now() });
+      if (isErrorAnswer(answer)) throw tokenError(answer, { endpoint, redact, authentication, metadata, errors: speech?.errors, now: clock.now() });
       exchange = { answer, sentAt, secrets };
       return placeholder();
     },

@@ -36,10 +36,10 @@ export function receivedTokens({ answer, sentAt, secrets, isBound, kept }: Token
     judged(): TokenResponse {
       const read = readMembers(members, secrets);
       return {
-        ...judgeToken(read, status, () => answerShape(members, secrets), isBound),
+        ...judgeToken(read, status, () => answerShape(members, [...secrets, ...tokensOf(members)]), isBound),
         lifetime: read.expiresIn === undefined ? undefined : read.expiresIn * 1_000,
         scope: read.scope,
-        parameters: { ...kept, ...read.parameters },
+        parameters: { ...withoutTokens(kept, members), ...read.parameters },
         sentAt,
       };
     },
@@ -60,6 +60,16 @@ async function identity(idToken: unknown, expected: IdTokenExpectation, { client
   if (typeof idToken !== 'string') throw idTokenRefused('it is not a text');
   if (keys === undefined) throw idTokenRefused('the keys that sign it are not known: pass `jwks_uri` in the option `server`');
   return { idToken, claims: await checkIdToken(idToken, expected, { metadata, clientId, now: clock.now(), keyOf: jwks.keyFinder(keys, signal) }) };
+}
+
+/** A callback can be made up by anyone: what it left is no way to get a token seen. */
+function withoutTokens(kept: Kept, members: Readonly<Record<string, unknown>>): Kept {
+  const tokens = tokensOf(members);
+  return Object.fromEntries(Object.entries(kept).filter(([, value]) => !tokens.includes(value)));
+}
+
+function tokensOf(members: Readonly<Record<string, unknown>>): string[] {
+  return ['access_token', 'refresh_token', 'id_token'].flatMap((name) => textOf(members[name]) ?? []);
 }
 
 /** An empty one is none (RFC 6749 appendix A.17 allows no empty refresh token). */

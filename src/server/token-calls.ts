@@ -53,7 +53,7 @@ export async function introspectToken(token: string | AccessToken, options: Toke
     ...(typeof scope === 'string' && { scope }),
     ...(typeof clientId === 'string' && { clientId }),
     ...(typeof subject === 'string' && { subject }),
-    ...(typeof exp === 'number' && { expiresAt: exp * 1_000 }),
+    ...(typeof exp === 'number' && Number.isFinite(exp) && { expiresAt: exp * 1_000 }),
     claims: Object.freeze({ ...claims }),
   });
 }

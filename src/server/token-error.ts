@@ -2,9 +2,11 @@ import { OAuthError } from '../errors.js';
 import { retryAfterOf } from '../retry/retry-after.js';
 import { answerShape } from './answer-shape.js';
 import { invalidClientHint } from './client-authentication/invalid-client-hint.js';
+import type { ClientAuthentication } from './client-authentication/client-authentication.js';
 import { markDeclared } from './declared-refusal.js';
 import type { DeclaredError } from './dialect/dialect.js';
 import type { EndpointAnswer } from './endpoint-answer.js';
+import type { AuthorizationServerMetadata } from './metadata.js';
 import { isPassingStatus } from './passing-status.js';
 import { printable } from './printable.js';
 import { createRedactor, type Redactor } from './redaction.js';
@@ -20,9 +22,8 @@ export interface TokenErrorContext {
   readonly endpoint: string;
   /** Of the request: an answer may echo what it was sent. */
   readonly redact: Redactor;
-  readonly authenticationMethod: string;
-  /** `token_endpoint_auth_methods_supported` of the metadata. */
-  readonly supportedMethods: unknown;
+  readonly authentication: ClientAuthentication;
+  readonly metadata: AuthorizationServerMetadata;
   /** What the server's own codes and statuses mean, where that is declared. */
   readonly errors: Readonly<Record<string, DeclaredError>> | undefined;
   readonly now: number;
@@ -32,7 +33,7 @@ export interface TokenErrorContext {
  * An error answer of an endpoint in the form of RFC 6749 section 5.2 as an `OAuthError`. Only `error` and `error_description` are taken from
  * the body, with the request's secrets replaced.
  */
-export function tokenError(answer: EndpointAnswer, { endpoint, redact, authenticationMethod, supportedMethods, errors, now }: TokenErrorContext): OAuthError {
+export function tokenError(answer: EndpointAnswer, { endpoint, redact, authentication, metadata, errors, now }: TokenErrorContext): OAuthError {
   const members = answer.members ?? {};
   const issued = ['access_token', 'refresh_token', 'id_token'].map((name) => members[name]).filter((token) => typeof token === 'string');
   const hide: Redactor = (text) => createRedactor(issued)(redact(text));
@@ -41,7 +42,7 @@ export function tokenError(answer: EndpointAnswer, { endpoint, redact, authentic
   const error = meaning ?? word;
   const errorDescription = readable(members['error_description'], hide, 1_000);
   const said = [word, errorDescription].filter(Boolean).join(': ');
-  const hint = error === 'invalid_client' ? invalidClientHint(authenticationMethod, supportedMethods) : errors && dialectHint(answer, error, issued);
+  const hint = knownHint(error, authentication, metadata) ?? (errors && dialectHint(answer, error, issued));
   const message = `${endpoint} refused the request with HTTP ${answer.status}${said === '' ? '' : ` (${said})`}`;
   const failure = new OAuthError('token_request_failed', hint === undefined ? message : `${message}. ${hint}`, {
     status: answer.status,
@@ -51,6 +52,13 @@ export function tokenError(answer: EndpointAnswer, { endpoint, redact, authentic
     retryAfter: retryAfterOf(answer.headers, now),
   });
   return meaning === undefined ? failure : markDeclared(failure);
+}
+
+function knownHint(error: string | undefined, authentication: ClientAuthentication, metadata: AuthorizationServerMetadata): string | undefined {
+  if (error === 'invalid_client') return invalidClientHint(authentication, metadata);
+  if (error !== 'invalid_dpop_proof') return undefined;
+  const { dpop_signing_alg_values_supported: algorithms } = metadata;
+  return `Look at this machine's clock${Array.isArray(algorithms) ? `, and at the algorithms of proofs that the server takes: ${printable(algorithms.join(', '), 300)}` : ''}`;
 }
 
 /** What to declare where the answer says it in words of its own. */

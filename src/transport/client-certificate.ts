@@ -14,6 +14,11 @@ export interface PresentedCertificate {
    * @param detached they don't keep the process alive
    */
   dispatcher(detached: boolean): Promise<Dispatcher>;
+  /**
+   * @param now milliseconds since the epoch
+   * @throws OAuthError `invalid_configuration` before it is valid, and after it has expired
+   */
+  assertValid(now: number): void;
 }
 
 /** A client certificate and its private key, in PEM (RFC 7468): the text of the files, not their names. */
@@ -26,15 +31,6 @@ export interface ClientCertificate {
   ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
   /** Opens the private key, if it is encrypted. */
   passphrase?: string | undefined;
-}
-
-/** One whose period of validity is known. */
-export interface DatedCertificate extends PresentedCertificate {
-  /**
-   * @param now milliseconds since the epoch
-   * @throws OAuthError `invalid_configuration` before it is valid, and after it has expired
-   */
-  assertValid(now: number): void;
 }
 
 const isPem = (value: unknown): boolean => text.accepts(value) || value instanceof Uint8Array;
@@ -51,7 +47,7 @@ const rules: Rules<ClientCertificate> = {
  * @param where the function that the messages begin with
  * @throws OAuthError `invalid_configuration`
  */
-export function presentedCertificate(where: string, options: ClientCertificate): DatedCertificate {
+export function presentedCertificate(where: string, options: ClientCertificate): PresentedCertificate {
   checkOptions<ClientCertificate>(where, options, rules);
   for (const name of ['cert', 'key'] as const) if (!isPem(options[name])) throw invalid(`${where}: \`${name}\` must be ${rules[name].expected}; received nothing`);
   const [certificate] = readCertificates(where, 'cert', options.cert);
@@ -59,7 +55,7 @@ export function presentedCertificate(where: string, options: ClientCertificate):
     throw invalid(`${where}: the private key in \`key\` does not belong to the first certificate in \`cert\`: pass the pair that was issued together, and the client's own certificate before those of its issuers`);
   }
   const dispatcher = lazyAgents(secureContextOf(where, options));
-  return Object.freeze<DatedCertificate>({
+  return Object.freeze<PresentedCertificate>({
     thumbprint: createHash('sha256').update(certificate.raw).digest('base64url'),
     dispatcher,
     assertValid(now) {

@@ -224,7 +224,7 @@ export class RotationWorld {
       budget: createRetryBudget(clock),
       refreshGrace: this.#graceMs,
       assumedLifetime: Infinity,
-      keys: proofKeys(undefined),
+      keys: proofKeys(undefined, { isPublic: false }),
       bindingOf: () => undefined,
     });
   }

@@ -22,6 +22,8 @@ export class ScriptedLogins implements LoginManager {
   logoutUrl: URL | undefined;
   /** What a transaction says it is to return to, whatever the login was started with. */
   returnTo: string | undefined;
+  /** Bytes of a transaction, those of `returnTo` apart. */
+  transactionBytes = 400;
   readonly #underWay = new Map<string, UnderWay>();
   readonly #living = new Set<string>();
   #completion: Promise<void> = Promise.resolve();
@@ -65,7 +67,7 @@ export class ScriptedLogins implements LoginManager {
     this.started.push(options);
     await refuse(this.#startFailure);
     const state = randomBytes(32).toString('base64url');
-    const transaction = `transaction-${this.started.length}.${randomBytes(400).toString('base64url')}`;
+    const transaction = `transaction-${this.started.length}.${randomBytes(this.transactionBytes + (options.returnTo?.length ?? 0)).toString('base64url')}`;
     this.#underWay.set(transaction, { state, returnTo: options.returnTo, used: false });
     const url = new URL('https://login.example.com/authorize');
     url.search = new URLSearchParams({ client_id: 'app', redirect_uri: String(options.redirectUri), state }).toString();

@@ -20,6 +20,11 @@ export function assertionClaims({ clientId, server, now }: UnauthenticatedReques
   };
 }
 
+/** For servers that know the key and still don't take the assertion. */
+export function audienceHint(audience: string | undefined): string {
+  return audience === undefined ? 'Some servers want their token endpoint as the audience: set `audience: \'token_endpoint\'`' : 'It may want another `audience`: most want the issuer, which is the default';
+}
+
 /** RFC 7523 section 2.2. */
 export function presentAssertion({ clientId, parameters }: UnauthenticatedRequest, assertion: string): void {
   parameters.set('client_id', clientId);

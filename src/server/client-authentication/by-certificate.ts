@@ -9,9 +9,9 @@ export function byCertificate(where: string, method: 'tls_client_auth' | 'self_s
   const certificate = presentedCertificate(where, options);
   return Object.freeze<ClientAuthentication>({
     method,
+    hint: 'The certificate that is presented must be the one that is registered for the client',
     certificate,
-    authenticate: async ({ clientId, parameters, now }) => {
-      certificate.assertValid(now);
+    authenticate: async ({ clientId, parameters }) => {
       parameters.set('client_id', clientId);
       return Promise.resolve({ secrets: [] });
     },

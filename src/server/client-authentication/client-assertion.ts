@@ -13,6 +13,7 @@ export function clientAssertion(assertion: () => string | Promise<string>): Clie
   if (!callable.accepts(assertion)) throw invalid(`clientAssertion: a function that returns the assertion is needed, since one expires; received ${typeName(assertion)}`);
   return Object.freeze<ClientAuthentication>({
     method: 'private_key_jwt',
+    hint: 'The server must trust whoever issued the assertion, and know its `sub` and `aud`; one that has expired is to be renewed by its issuer',
     async authenticate(request) {
       const value = await ask(assertion);
       presentAssertion(request, value);

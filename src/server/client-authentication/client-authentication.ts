@@ -10,6 +10,8 @@ export interface ClientAuthentication {
   readonly method: string;
   /** With which the connections to the server are made (RFC 8705): then requests go to its `mtls_endpoint_aliases`, and tokens to their API with the same certificate. */
   readonly certificate?: PresentedCertificate;
+  /** What to look at where the server takes the proof for none: a sentence for the error after `invalid_client`. */
+  readonly hint?: string;
   /** Adds the proof to one request. Called anew for each attempt. */
   authenticate(request: UnauthenticatedRequest): Promise<PresentedProof>;
 }

@@ -21,6 +21,8 @@ export function clientSecretBasic(secret: ClientSecret, options: ClientSecretBas
   const encode = options.encoding === 'raw' ? (value: string) => value : formEncode;
   return Object.freeze<ClientAuthentication>({
     method: 'client_secret_basic',
+    // Most servers that refuse Basic say nothing else.
+    hint: 'If id and secret are right, the server may want them in the body: set `clientAuthentication: clientSecretPost(secret)`',
     async authenticate({ clientId, headers, signal }) {
       if (options.encoding === 'raw' && clientId.includes(':')) throw invalid("clientSecretBasic: a `clientId` with a colon can't be sent with encoding 'raw' (RFC 7617 section 2); use 'form' or clientSecretPost");
       const value = await holder.current(signal);

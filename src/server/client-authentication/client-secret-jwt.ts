@@ -2,7 +2,7 @@ import { createSecretKey } from 'node:crypto';
 import { checkOptions, text } from '../../validation.js';
 import { compactJws } from '../keys/compact-jws.js';
 import { listedAlgorithm } from '../keys/listed-algorithm.js';
-import { assertionAlgorithms, assertionClaims, presentAssertion } from './assertion.js';
+import { assertionAlgorithms, assertionClaims, audienceHint, presentAssertion } from './assertion.js';
 import type { ClientAuthentication } from './client-authentication.js';
 import { holdSecret, type ClientSecret } from './client-secret.js';
 
@@ -30,6 +30,7 @@ export function clientSecretJwt(secret: ClientSecret, options: ClientSecretJwtOp
   const { alg, audience } = options;
   return Object.freeze<ClientAuthentication>({
     method: 'client_secret_jwt',
+    hint: `If the secret is right, the server may want another algorithm: set the \`alg\` that is registered for the client. ${audienceHint(audience)}`,
     async authenticate(request) {
       const value = await holder.current(request.signal);
       const header = { alg: alg ?? listedAlgorithm(algorithms, assertionAlgorithms(request)) };

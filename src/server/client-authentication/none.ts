@@ -4,6 +4,7 @@ import type { ClientAuthentication } from './client-authentication.js';
 export function none(): ClientAuthentication {
   return Object.freeze<ClientAuthentication>({
     method: 'none',
+    hint: 'No secret was sent: `clientSecret` is not set',
     authenticate({ clientId, parameters }) {
       parameters.set('client_id', clientId);
       return Promise.resolve({ secrets: [] });

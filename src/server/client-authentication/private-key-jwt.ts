@@ -2,7 +2,7 @@ import { className, OAuthError } from '../../errors.js';
 import { checkOptions, text } from '../../validation.js';
 import { signatureAlgorithms } from '../keys/key-algorithms.js';
 import { signingKey, type PrivateKey, type SigningKey, type SigningKeyOptions } from '../keys/signing-key.js';
-import { assertionAlgorithms, assertionClaims, presentAssertion } from './assertion.js';
+import { assertionAlgorithms, assertionClaims, audienceHint, presentAssertion } from './assertion.js';
 import type { ClientAuthentication } from './client-authentication.js';
 import { askedValue, heldValue, type ValueHolder } from './held-value.js';
 
@@ -31,6 +31,7 @@ export function privateKeyJwt(key: PrivateKey | (() => PrivateKey | Promise<Priv
   const holder = holdKey(key, signing);
   return Object.freeze<ClientAuthentication>({
     method: 'private_key_jwt',
+    hint: `The server must know the public half of this very key, by its \`kid\` where there are several. ${audienceHint(audience)}`,
     async authenticate(request) {
       const value = await holder.current(request.signal);
       const header = { alg: value.algorithm(assertionAlgorithms(request)), kid: value.kid };

@@ -3,6 +3,9 @@ import type { Dialect, DialectGrant } from './dialect.js';
 import { requestDialect } from './request-dialect.js';
 import { fill, fillEndpoint, type Kept } from './template.js';
 
+/** Characters of a value that lives as long as the session: whoever made up the callback must not fill the store. */
+const longest = 1_000;
+
 export interface UnderstoodCallback {
   /** In the words of RFC 6749 section 4.1.2. */
   readonly parameters: URLSearchParams;
@@ -19,11 +22,12 @@ export function understoodCallback(parameters: URLSearchParams, dialect: Dialect
   const understood = new URLSearchParams(parameters);
   for (const [name, other] of Object.entries(names)) {
     understood.delete(name);
-    if (other !== null) for (const value of parameters.getAll(other)) understood.append(name, value);
+    if (typeof other === 'string') for (const value of parameters.getAll(other)) understood.append(name, value);
   }
   const kept = Object.fromEntries(keep.flatMap((name): [string, string][] => {
     const [value, ...others] = parameters.getAll(name);
     if (others.length > 0) throw new OAuthError('invalid_callback', `The callback can't complete this login: it has more than one \`${name}\``);
+    if (value !== undefined && value.length > longest) throw new OAuthError('invalid_callback', `The callback can't complete this login: its \`${name}\` is too long to be kept`);
     return value === undefined ? [] : [[name, value]];
   }));
   if (understood.has('code')) checkTemplates(dialect, kept);

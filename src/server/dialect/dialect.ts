@@ -8,7 +8,7 @@ export const renamable = [
 ] as const;
 
 /** What a server calls what the RFCs name; `null`: it has none. In a token response the names are dotted paths. */
-export type Names = Readonly<Partial<Record<(typeof renamable)[number], string | null>>>;
+export type Names = Readonly<Partial<Record<(typeof renamable)[number], string | null | undefined>>>;
 
 /** What a server's own error code, or its HTTP status, means in the RFC's words. */
 export type DeclaredError = 'invalid_grant' | 'invalid_client' | 'temporarily_unavailable';
@@ -29,9 +29,9 @@ export interface Dialect {
   exchangeRequest?: TokenRequestDialect | undefined;
   /** RFC 6749 section 5. `expires_in` may always be a numeric string or h:mm:ss, the answer JSON or form-encoded, its status any 2xx. */
   tokenResponse?: TokenResponseDialect | undefined;
-  /** The last word on a token request, for signatures and values that are used once: changes the request it's given. */
+  /** The last word on a token request, for signatures and values that are used once: changes the request it's given. If it fails, nothing was sent. */
   prepareTokenRequest?: ((request: PreparedTokenRequest, context: DialectContext) => void | Promise<void>) | undefined;
-  /** Gives the members of an answer in the RFC's words; runs before `tokenResponse` reads it. */
+  /** Gives the members of an answer in the RFC's words, errors too; runs before `tokenResponse` reads it. If it fails, what the server had answered is lost, though no session ends. */
   parseTokenResponse?: ((response: RawTokenResponse, context: DialectContext) => unknown) | undefined;
 }
 
@@ -46,7 +46,7 @@ export interface AuthorizationRequestDialect {
 
 export interface AuthorizationResponseDialect {
   names?: Names | undefined;
-  /** Parameters that live as long as the session, e.g. `realmId`: in `parameters` of its tokens, and for templates. */
+  /** Parameters that live as long as the session, e.g. `realmId`: in `parameters` of its tokens, and for templates. Nothing secret: everybody who has a token sees them. */
   keep?: readonly string[] | undefined;
 }
 
@@ -67,17 +67,20 @@ export interface TokenRequestDialect {
 }
 
 export interface TokenResponseDialect {
-  /** Path of the object with the tokens, where it is there; `error` is looked up at the top. */
+  /** Dotted path of the object with the tokens, where it is there, e.g. `authed_user` or `data.0`; `error` is looked up at the top. */
   at?: string | undefined;
   /**
-   * `refresh_token: 'access_token'`: the access token renews itself. `expires_at`: seconds or milliseconds since the epoch, or a date. `expires_in: null`: it's there, but wrong.
+   * `refresh_token: 'access_token'`: the access token renews itself. `expires_at`: seconds or milliseconds since the epoch, or a date (UTC, where it has no zone). `expires_in: null`: it's there, but wrong.
    */
   names?: Names | undefined;
   /** Of `expires_in`. @default 'seconds' */
   lifetimeUnit?: 'milliseconds' | undefined;
   /** For servers that leave `token_type` out, or put something else there. */
   tokenType?: 'Bearer' | undefined;
-  /** This server's error codes, or HTTP statuses, in the RFC's words: `invalid_grant` ends a session, `invalid_client` asks for the secret again. */
+  /**
+   * This server's error codes, or HTTP statuses, in the RFC's words: `invalid_grant` ends a session, `invalid_client` asks for the secret again. A code goes before a status, and so does
+   * every code of RFC 6749 but `invalid_request`.
+   */
   errors?: Readonly<Record<string | number, DeclaredError>> | undefined;
 }
 

@@ -1,12 +1,13 @@
 import type { Clock, Moment } from '../../clock.js';
 import { send, type TransportInit, type TransportOptions } from '../../transport/transport.js';
+import { invalid } from '../../validation.js';
 import { readBody } from '../body.js';
 import type { EndpointAnswer } from '../endpoint-answer.js';
 import { addedSecrets } from './added-secrets.js';
-import type { DeclaredError, Dialect, DialectContext, DialectGrant, PreparedTokenRequest } from './dialect.js';
+import type { DeclaredError, Dialect, DialectContext, DialectGrant, PreparedTokenRequest, TokenRequestDialect } from './dialect.js';
 import { parsed, prepared } from './hooks.js';
 import { requestDialect } from './request-dialect.js';
-import type { Kept } from './template.js';
+import { placeholders, type Kept } from './template.js';
 import { spokenTokenRequest, type TokenRequest } from './token-request.js';
 import { understoodTokenResponse } from './token-response.js';
 
@@ -50,12 +51,20 @@ export function speechOf({ grant, kept, previous }: Subject, { dialect, clock, t
   return {
     errors: tokenResponse.errors ?? {},
     spoken: async (asked, signal) => {
-      const spoken = spokenTokenRequest(asked, requestDialect(dialect, grant), scopeSeparator, kept);
+      const own = requestDialect(dialect, grant);
+      if (grant === 'client_credentials') checkNoCallback(own);
+      const spoken = spokenTokenRequest(asked, own, scopeSeparator, kept);
       const request = await prepared(spoken, dialect, contextOf(signal), { signal, allowInsecureRequests });
       return { ...request, secrets: addedSecrets(asked, request, kept) };
     },
     understood: async (answer, sentAt, signal) => understoodTokenResponse(await parsed(answer, dialect, contextOf(signal), signal), tokenResponse, scopeSeparator, sentAt.now),
   };
+}
+
+/** @throws OAuthError `invalid_configuration` */
+function checkNoCallback({ endpoint = '', parameters = {}, headers = {} }: TokenRequestDialect): void {
+  const [name] = [endpoint, ...Object.values(parameters), ...Object.values(headers)].flatMap(placeholders);
+  if (name !== undefined) throw invalid(`clientCredentials: the dialect's {${name}} is a value of a login's callback, and a client's own token has none: declare a dialect without it, in a token manager of its own`);
 }
 
 /** As any answer that the library reads: to its end, and no more than it may hold. */

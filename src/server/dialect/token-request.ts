@@ -51,8 +51,8 @@ export function withSeparator(parameters: URLSearchParams, separator: string): U
 /** Parameters under the server's names, without those that it doesn't have. */
 export function renamed(parameters: URLSearchParams, names: Names): Pairs {
   return [...parameters].flatMap(([name, value]): Pairs => {
-    const other = Object.hasOwn(names, name) ? names[name as keyof Names] : name;
-    return other === null || other === undefined ? [] : [[other, value]];
+    const other = Object.hasOwn(names, name) ? names[name as keyof Names] : undefined;
+    return other === null ? [] : [[other ?? name, value]];
   });
 }
 

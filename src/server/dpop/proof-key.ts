@@ -31,8 +31,8 @@ export interface ProofKeyRecord {
 }
 
 /** The key of the option `dpop`. */
-export function configuredProofKey(privateKey: PrivateKey): ProofKey {
-  return proofKey(signingKey('createTokenManager: `dpop.privateKey`', privateKey));
+export function configuredProofKey({ privateKey, alg }: { readonly privateKey: PrivateKey; readonly alg?: string | undefined }): ProofKey {
+  return proofKey(signingKey('createTokenManager: `dpop.privateKey`', privateKey, { alg }));
 }
 
 /** A new one: ES256, which every server with DPoP knows. */
