@@ -8,7 +8,7 @@ const config: ViteUserConfig = defineConfig({
   resolve: {
     alias: [
       { find: /^grantkeeper$/, replacement: fileURLToPath(new URL('src/index.ts', import.meta.url)) },
-      { find: /^grantkeeper\/(web|node|redis|postgres)$/, replacement: fileURLToPath(new URL('src/$1.ts', import.meta.url)) },
+      { find: /^grantkeeper\/(web|node|redis|postgres|providers)$/, replacement: fileURLToPath(new URL('src/$1.ts', import.meta.url)) },
     ],
   },
   test: {

@@ -32,7 +32,7 @@ export { selfSignedTlsClientAuth } from './server/client-authentication/self-sig
 export type { ClientCertificate, PresentedCertificate } from './transport/client-certificate.js';
 export { none } from './server/client-authentication/none.js';
 export type { ClientAuthentication, UnauthenticatedRequest, PresentedProof } from './server/client-authentication/client-authentication.js';
-export type { Dialect, DialectContext, TokenRequestDialect } from './server/dialect/dialect.js';
+export type { Dialect, DialectContext, TokenRequestDialect, PreparedTokenRequest, RawTokenResponse } from './server/dialect/dialect.js';
 export type { DPoPOption } from './server/dpop/proof-keys.js';
 export type { ClientSecret } from './server/client-authentication/client-secret.js';
 export type { AuthorizationServerMetadata } from './server/metadata.js';

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import * as grantkeeper from 'grantkeeper';
 import * as node from 'grantkeeper/node';
 import * as postgres from 'grantkeeper/postgres';
+import * as providers from 'grantkeeper/providers';
 import * as redis from 'grantkeeper/redis';
 import * as web from 'grantkeeper/web';
 
@@ -47,6 +48,7 @@ test.each([
   { folder: 'login', mayUse: ['.', 'tokens', 'server', 'grants', 'cache', 'sessions'] },
   { folder: 'web', mayUse: ['.', 'login', 'sessions', 'transport'] },
   { folder: 'node', mayUse: ['.', 'sessions', 'web'] },
+  { folder: 'providers', mayUse: ['.'] },
   { folder: 'fetch', mayUse: ['.', 'tokens', 'transport', 'retry'] },
 ])('data flows one way: $folder/ knows only $mayUse', ({ folder, mayUse }) => {
   const crossing = imports.filter(({ from, to }) => folderOf(from) === folder && to.endsWith('.ts') && folderOf(to) !== folder);
@@ -101,6 +103,10 @@ test('the public names of the locks\' subpaths', () => {
   expect([Object.keys(redis), Object.keys(postgres)]).toEqual([['redisLock'], ['postgresLock']]);
 });
 
+test('the public names of grantkeeper/providers', () => {
+  expect(Object.keys(providers).sort()).toEqual(['atlassian', 'auth0', 'cognito', 'discord', 'dropbox', 'entraId', 'facebook', 'githubApp', 'githubOAuthApp', 'gitlab', 'google', 'hubspot', 'instagram', 'keycloak', 'linkedin', 'monday', 'notion', 'okta', 'quickbooks', 'salesforce', 'shopify', 'shopifyFetch', 'slack', 'slackUser', 'spotify', 'square', 'tiktok', 'twitch', 'xero', 'zoho', 'zohoFetch', 'zoom', 'zoomServerToServer']);
+});
+
 test('a lock brings nothing of the library but the port, the errors and the validation', () => {
   const known = (entry: string): string[] => imports.filter(({ from }) => from === entry).map(({ to }) => to).filter((to) => to.endsWith('.ts'));
   for (const entry of ['redis.ts', 'postgres.ts']) expect([...new Set(known(entry))].sort()).toEqual(['cache/lock.ts', 'errors.ts', 'validation.ts']);
@@ -146,12 +152,14 @@ test('the public types', () => {
       "OAuthErrorCode",
       "OAuthErrorDetails",
       "PendingLogin",
+      "PreparedTokenRequest",
       "PresentedCertificate",
       "PresentedProof",
       "PrivateKey",
       "PrivateKeyJwtOptions",
       "ProtectedResource",
       "ProtectedResourceOptions",
+      "RawTokenResponse",
       "RetryOptions",
       "Session",
       "SessionInfo",

@@ -25,7 +25,7 @@ afterAll(() => {
 });
 
 test('the tarball holds what users need and nothing else', () => {
-  const entries = ['index', 'node', 'postgres', 'redis', 'web'].flatMap((entry) => [`dist/${entry}.d.ts`, `dist/${entry}.js`, `dist/${entry}.js.map`]);
+  const entries = ['index', 'node', 'postgres', 'providers', 'redis', 'web'].flatMap((entry) => [`dist/${entry}.d.ts`, `dist/${entry}.js`, `dist/${entry}.js.map`]);
   // What the entries share, in code and in types, has names with a hash.
   const shared = /^dist\/[\w-]+-[\w-]{8}\.(js|js\.map|d\.ts)$/;
   expect(packed.filter((path) => !shared.test(path)).sort()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', ...entries, 'package.json'].sort());

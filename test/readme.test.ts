@@ -53,8 +53,8 @@ async function run(program: string | undefined): Promise<string> {
 }
 
 describe('every program in the README runs', () => {
-  test('there are eleven', () => {
-    expect(programs).toHaveLength(11);
+  test('there are twelve', () => {
+    expect(programs).toHaveLength(12);
   });
 
   test('they compile, under `exactOptionalPropertyTypes` as well', () => {
@@ -112,29 +112,38 @@ describe('every program in the README runs', () => {
     expect(authorizationServer.lastTokenRequest.parameters.get('device_code')).toBe('dc-1');
   });
 
+  test('a server that deviates is asked in its words, and understood', async () => {
+    authorizationServer.answersNext((request) => {
+      expect(JSON.parse(request.body)).toEqual({ grant_type: 'client_credentials', scope: 'invoices:read,customers:read' });
+      return { json: { data: { access_token: 'at-of-the-dialect', expires_in: 60 } } };
+    });
+    expect(await run(programs[6])).toBe('200\n');
+    expect(api.lastRequest.headers.authorization).toBe('Bearer at-of-the-dialect');
+  });
+
   test('a challenge says which scope is missing', async () => {
     api.answersNext({ status: 403, headers: { 'www-authenticate': 'Bearer error="insufficient_scope", scope="payments:write"' } });
-    expect(await run(programs[6])).toBe('ask for the scope payments:write\n');
+    expect(await run(programs[7])).toBe('ask for the scope payments:write\n');
   });
 
   test('a source of one\'s own is used', async () => {
-    expect(await run(programs[7])).toBe('true\n');
+    expect(await run(programs[8])).toBe('true\n');
     expect(api.lastRequest.headers.authorization).toBe('Bearer test-token');
   });
 
   test('listeners are registered, and nothing happens', async () => {
-    expect(await run(programs[8])).toBe('');
+    expect(await run(programs[9])).toBe('');
   });
 
   test('a store seals what it keeps', async () => {
-    expect(await run(programs[9])).toBe('Bearer\n');
+    expect(await run(programs[10])).toBe('Bearer\n');
   });
 });
 
 describeWithRedis('the program of many processes', () => {
   test('gets a token by the lock, and leaves it in the store', async () => {
     await using redis = await startRedis();
-    const program = await start(programs[10], { REDIS_URL: redis.url });
+    const program = await start(programs[11], { REDIS_URL: redis.url });
     await program.prints('Bearer\n');
     program.kill();
     const { stderr } = await program.finished;
@@ -146,7 +155,7 @@ describeWithRedis('the program of many processes', () => {
 });
 
 test('every relative link in the documents leads somewhere', () => {
-  const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/threats.md', 'docs/refresh-grace.md', 'docs/many-processes.md', 'docs/fapi.md', 'docs/gateways.md'].map((name) => new URL(`../${name}`, import.meta.url));
+  const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/threats.md', 'docs/refresh-grace.md', 'docs/many-processes.md', 'docs/fapi.md', 'docs/gateways.md', 'docs/providers.md'].map((name) => new URL(`../${name}`, import.meta.url));
   const links = documents.flatMap((document) => [...readFileSync(document, 'utf8').matchAll(/\]\(([^)#:]+)\)/g)].map(([, target = '']) => new URL(target, document)));
   expect(links.length).toBeGreaterThan(8);
   for (const link of links) expect(existsSync(link), link.href).toBe(true);

@@ -1,5 +1,5 @@
 import { decodeJwt } from 'jose';
-import { createTokenManager, tokenExchange, type TokenExchangeRequest, type TokenManager, type TokenManagerOptions, type TokenSource } from 'grantkeeper';
+import { createTokenManager, tokenExchange, type Dialect, type TokenExchangeRequest, type TokenManager, type TokenManagerOptions, type TokenSource } from 'grantkeeper';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startAuthorizationServer, type AuthorizationServer } from './support/authorization-server.js';
 import { CookieUserAgent } from './support/cookie-user-agent.js';
@@ -120,6 +120,17 @@ describe('what is asked', () => {
     const source = exchanged();
     const rejected = await source.getToken();
     expect((await source.getToken({ rejected })).value).not.toBe(rejected.value);
+  });
+
+  test('P1 of a dialect its answer and its scopes are translated, its request is not', async () => {
+    const dialect: Dialect = { scopeSeparator: ',', tokenRequest: { format: 'json', grantType: 'other', parameters: { further: 'x' } }, tokenResponse: { at: 'data', tokenType: 'Bearer', errors: { 40105: 'invalid_client' } } };
+    const { tokens } = machineClient(server, { dialect });
+    server.answersNext({ json: { data: { access_token: 'nested', scope: 'a,b' } } });
+    expect(await exchanged({ scope: 'a b' }, tokens).getToken()).toMatchObject({ value: 'nested', scope: 'a b' });
+    const { parameters } = server.lastTokenRequest;
+    expect([parameters.get('grant_type'), parameters.get('scope'), parameters.has('further')]).toEqual([GRANT, 'a,b', false]);
+    server.answersNext({ json: { error: 40105 } });
+    expect(await failureOf(exchanged({ scope: 'c' }, tokens).getToken())).toMatchObject({ code: 'token_request_failed', error: 'invalid_client' });
   });
 
   test('S1 the server may echo what it was sent', async () => {

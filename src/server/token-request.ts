@@ -12,19 +12,19 @@ export interface TokenEndpointRequest {
   /** Those of its values that must appear nowhere else. */
   readonly secrets: readonly string[];
   readonly key: ProofKey | undefined;
-  /** What a dialect may speak of; undefined for grants that no dialect speaks of. */
+  /** What a dialect may speak of. @default a request that none speaks of */
   readonly subject?: Subject | undefined;
 }
 
 /** One token request. Rejects with what `tokenError` makes of an error answer. */
-export async function requestTokens(client: ConnectedClient, { grantType, parameters, secrets, key, subject }: TokenEndpointRequest, signal: AbortSignal): Promise<TokenExchange> {
+export async function requestTokens(client: ConnectedClient, { grantType, parameters, secrets, key, subject = { grant: undefined, kept: {} } }: TokenEndpointRequest, signal: AbortSignal): Promise<TokenExchange> {
   const exchange = await authenticatedRequest(client, {
     endpoint: 'The token endpoint',
     send: async (configuration) => genericGrantRequest(configuration, grantType, parameters),
     placeholder: () => Response.json({ access_token: 'received', token_type: 'bearer' }),
-    speech: subject && speechOf(subject, client),
+    speech: speechOf(subject, client),
     secrets,
     key,
   }, signal);
-  return { ...exchange, isBound: key !== undefined, kept: subject?.kept ?? {} };
+  return { ...exchange, isBound: key !== undefined, kept: subject.kept };
 }

@@ -33,7 +33,8 @@ export interface SpeechContext {
 
 /** Of which a dialect may speak. */
 export interface Subject {
-  readonly grant: DialectGrant;
+  /** Undefined for a grant whose requests no dialect speaks of; its answers are read as any. */
+  readonly grant: DialectGrant | undefined;
   readonly kept: Kept;
   /** The access token that is to be renewed. */
   readonly previous?: string | undefined;
@@ -41,6 +42,15 @@ export interface Subject {
 
 export function speechOf({ grant, kept, previous }: Subject, { dialect, clock, transport, allowInsecureRequests }: SpeechContext): Speech {
   const { scopeSeparator = ' ', tokenResponse = {} } = dialect;
+  const read = (answer: EndpointAnswer, sentAt: Moment): EndpointAnswer => understoodTokenResponse(answer, tokenResponse, scopeSeparator, sentAt.now);
+  const errors = tokenResponse.errors ?? {};
+  if (grant === undefined) {
+    return {
+      errors,
+      spoken: async (asked) => Promise.resolve({ ...spokenTokenRequest(asked, {}, scopeSeparator, kept), secrets: [] }),
+      understood: async (answer, sentAt) => Promise.resolve(read(answer, sentAt)),
+    };
+  }
   const contextOf = (signal: AbortSignal): DialectContext => ({
     grant,
     kept,
@@ -49,7 +59,7 @@ export function speechOf({ grant, kept, previous }: Subject, { dialect, clock, t
     fetch: async (input, init) => limited(await send(input instanceof Request ? input : String(input), { redirect: 'manual', ...init, signal } as unknown as TransportInit, transport)),
   });
   return {
-    errors: tokenResponse.errors ?? {},
+    errors,
     spoken: async (asked, signal) => {
       const own = requestDialect(dialect, grant);
       if (grant === 'client_credentials') checkNoCallback(own);
@@ -57,7 +67,7 @@ export function speechOf({ grant, kept, previous }: Subject, { dialect, clock, t
       const request = await prepared(spoken, dialect, contextOf(signal), { signal, allowInsecureRequests });
       return { ...request, secrets: addedSecrets(asked, request, kept) };
     },
-    understood: async (answer, sentAt, signal) => understoodTokenResponse(await parsed(answer, dialect, contextOf(signal), signal), tokenResponse, scopeSeparator, sentAt.now),
+    understood: async (answer, sentAt, signal) => read(await parsed(answer, dialect, contextOf(signal), signal), sentAt),
   };
 }
 
