@@ -71,7 +71,8 @@ function asksForNonce(response: Response): boolean {
 async function currentToken(source: TokenSource, { signal }: Call): Promise<AccessToken> {
   const token = await orAbort((async () => source.getToken(signal === undefined ? {} : { signal }))(), signal);
   if (isSendable(token)) return token;
-  throw new OAuthError('invalid_configuration', 'createFetch: getToken() of the source must give an access token: an object with the `value`, of printable characters, and the `type` Bearer; one of the type DPoP can only come from a token manager, which has its key');
+  const expected = 'an object with the `value`, of printable characters, and the `type` Bearer; one of the type DPoP can only come from a token manager, which has its key';
+  throw new OAuthError('invalid_configuration', `createFetch: getToken() of the source must give an access token: ${expected}`);
 }
 
 /** Nothing where none can be had: then the refusal is the answer, and why is an event of the token manager. */

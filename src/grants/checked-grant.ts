@@ -1,9 +1,10 @@
 import { orAbort } from '../deadline.js';
 import { className, OAuthError } from '../errors.js';
+import type { GrantParameters } from '../server/authorization-server.js';
 import type { CanonicalTokenRequest } from '../tokens/token-request.js';
 import { callable, checkOptions, having, isPlainObject, text, texts } from '../validation.js';
 import { canonicalTokenRequest } from './canonical-token-request.js';
-import type { ExtensionGrant, GrantParameters, GrantSubject } from './extension-grant.js';
+import type { ExtensionGrant, GrantSubject } from './extension-grant.js';
 
 /** A grant whose request is in one form, and whose functions reject with an `OAuthError` or the signal's reason. */
 export interface CheckedGrant {

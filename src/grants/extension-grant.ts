@@ -1,3 +1,4 @@
+import type { GrantParameters } from '../server/authorization-server.js';
 import type { TokenRequest } from '../tokens/token-request.js';
 
 /**
@@ -19,10 +20,4 @@ export interface GrantSubject {
   readonly identity: readonly string[];
   /** The parameters of one token request beside those of every grant; asked anew at each attempt. */
   readonly parameters: (signal: AbortSignal) => Promise<GrantParameters>;
-}
-
-export interface GrantParameters {
-  readonly plain?: Readonly<Record<string, string>>;
-  /** The same for values that must appear nowhere else: they are looked for in whatever the server says. */
-  readonly secret?: Readonly<Record<string, string>>;
 }

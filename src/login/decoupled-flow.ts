@@ -1,4 +1,4 @@
-import type { GrantParameters } from '../grants/extension-grant.js';
+import type { GrantParameters } from '../server/authorization-server.js';
 import type { Session } from '../sessions/session.js';
 import type { TokenRequest } from '../tokens/token-request.js';
 

@@ -1,14 +1,7 @@
-import type { OAuthError } from '../errors.js';
+import { failureMark, type FailureMark } from './failure-mark.js';
 
-const answered = new WeakSet<OAuthError>();
+/** An answer had come, though nobody knows what it says: it was not read in time. */
+const mark = failureMark();
 
-/** Notes that the answer had come, and was not read in time. */
-export function markAnswered(failure: OAuthError): OAuthError {
-  answered.add(failure);
-  return failure;
-}
-
-/** Whether an answer had come, though nobody knows what it says. */
-export function isAnswered(failure: OAuthError): boolean {
-  return answered.has(failure);
-}
+export const markAnswered: FailureMark['note'] = mark.note;
+export const isAnswered: FailureMark['isNoted'] = mark.isNoted;

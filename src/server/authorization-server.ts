@@ -35,13 +35,20 @@ export interface AuthorizationServer {
   endSessionUrl(parameters: Readonly<Record<string, string>>, signal: AbortSignal): Promise<URL | undefined>;
 }
 
+/** Parameters of one token request beside those of every grant. */
+export interface GrantParameters {
+  readonly plain?: Readonly<Record<string, string>>;
+  /** The same for values that must appear nowhere else: they are looked for in whatever the server says. */
+  readonly secret?: Readonly<Record<string, string>>;
+}
+
 /** What a token is asked for, and by what right. */
 export interface TokenGrant {
   /** The `grant_type` (RFC 6749 section 4). */
   readonly grantType: string;
   readonly request: CanonicalTokenRequest;
   /** Further parameters of the grant, asked for anew at each attempt; the secret ones appear nowhere else. */
-  readonly parameters: (signal: AbortSignal) => Promise<{ readonly plain?: Readonly<Record<string, string>>; readonly secret?: Readonly<Record<string, string>> }>;
+  readonly parameters: (signal: AbortSignal) => Promise<GrantParameters>;
   /** To which the tokens are bound. */
   readonly key: ProofKey | undefined;
 }

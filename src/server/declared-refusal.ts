@@ -1,14 +1,7 @@
-import type { OAuthError } from '../errors.js';
+import { failureMark, type FailureMark } from './failure-mark.js';
 
-const declared = new WeakSet<OAuthError>();
+/** A dialect says what this answer means, whatever its status. */
+const mark = failureMark();
 
-/** Notes that a dialect says what this answer means: then its status doesn't. */
-export function markDeclared(failure: OAuthError): OAuthError {
-  declared.add(failure);
-  return failure;
-}
-
-/** Whether a dialect says that the answer means what its `error` says, whatever its status. */
-export function isDeclared(failure: OAuthError): boolean {
-  return declared.has(failure);
-}
+export const markDeclared: FailureMark['note'] = mark.note;
+export const isDeclared: FailureMark['isNoted'] = mark.isNoted;

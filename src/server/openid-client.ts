@@ -1,7 +1,7 @@
 import { buildEndSessionUrl } from 'openid-client';
 import { orAbort } from '../deadline.js';
 import { className, OAuthError } from '../errors.js';
-import type { CanonicalTokenRequest } from '../tokens/token-request.js';
+import { emptyRequest, type CanonicalTokenRequest } from '../tokens/token-request.js';
 import type { AuthorizationServer, ReceivedTokens, Refresh, TokenGrant } from './authorization-server.js';
 import { unwrapped } from './authenticated-request.js';
 import { authorizationRequestUrl, type RequestProtection } from './authorization-request.js';
@@ -64,7 +64,7 @@ export function createAuthorizationServer(options: AuthorizationServerOptions): 
   const exchanged = async (client: ConnectedClient, first: ReceivedTokens, { key, kept }: Pick<Refresh, 'key' | 'kept'>, signal: AbortSignal): Promise<ReceivedTokens> => {
     const refreshToken = first.refreshToken();
     if (refreshToken === undefined) throw new OAuthError('invalid_response', 'The token endpoint gave nothing to exchange: where the access token renews itself, declare `dialect.tokenResponse.names.refresh_token`');
-    return exchangedTokens(first, await tokensBy(client, refreshForm({ refreshToken, request: ownRequest, key, kept, accessToken: first.accessToken() }, 'exchange'), signal));
+    return exchangedTokens(first, await tokensBy(client, refreshForm({ refreshToken, request: emptyRequest, key, kept, accessToken: first.accessToken() }, 'exchange'), signal));
   };
 
   return {
@@ -150,9 +150,6 @@ async function formOf({ request, parameters: ask }: Pick<TokenGrant, 'request' |
   for (const [name, value] of Object.entries({ ...plain, ...secret })) parameters.set(name, value);
   return { parameters, secrets: [...Object.values(secret), ...secretParameters(Object.entries(request.parameters))] };
 }
-
-/** What a session's own token is asked for. */
-const ownRequest: CanonicalTokenRequest = { scope: [], resource: [], audience: undefined, parameters: {} };
 
 function refreshForm({ refreshToken, request, key, kept, accessToken }: Refresh, grant: 'refresh_token' | 'exchange'): TokenEndpointRequest {
   const parameters = grantParameters(request);

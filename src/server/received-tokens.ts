@@ -15,7 +15,7 @@ export interface ReceivingContext {
   readonly jwks: Jwks;
 }
 
-export interface TokenExchange extends Exchange {
+export interface TokenEndpointExchange extends Exchange {
   /** Whether the tokens have to be bound to a key. */
   readonly isBound: boolean;
   /** What the login's callback left. */
@@ -23,7 +23,7 @@ export interface TokenExchange extends Exchange {
 }
 
 /** The answer of a token endpoint that is no error. Only one that can't be read at all is refused here. */
-export function receivedTokens({ answer, sentAt, secrets, isBound, kept }: TokenExchange, { client, jwks }: ReceivingContext): ReceivedTokens {
+export function receivedTokens({ answer, sentAt, secrets, isBound, kept }: TokenEndpointExchange, { client, jwks }: ReceivingContext): ReceivedTokens {
   const { status, members } = answer;
   if (members === undefined) {
     throw new OAuthError('invalid_response', `The token endpoint answered with HTTP ${status} and a body that is neither a JSON object nor a form; if this server always answers so, read it in \`dialect.parseTokenResponse\``, { status });

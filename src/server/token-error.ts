@@ -76,7 +76,14 @@ function declaredMeaning(code: unknown, status: number, errors: Readonly<Record<
   return Object.hasOwn(errors, status) && (code === 'invalid_request' || !isRegistered(code)) ? errors[status] : undefined;
 }
 
-const registered: readonly unknown[] = ['invalid_request', 'invalid_client', 'invalid_grant', 'unauthorized_client', 'unsupported_grant_type', 'invalid_scope', 'invalid_target', 'use_dpop_nonce', 'invalid_dpop_proof', 'authorization_pending', 'slow_down', 'access_denied', 'expired_token', 'temporarily_unavailable', 'server_error'];
+const registered: readonly unknown[] = [
+  // RFC 6749 section 5.2, RFC 8707 section 2
+  'invalid_request', 'invalid_client', 'invalid_grant', 'unauthorized_client', 'unsupported_grant_type', 'invalid_scope', 'invalid_target',
+  // RFC 9449 section 5 and 8, RFC 8628 section 3.5
+  'invalid_dpop_proof', 'use_dpop_nonce', 'authorization_pending', 'slow_down', 'access_denied', 'expired_token',
+  // RFC 6749 section 4.1.2.1, which servers answer token requests with as well
+  'temporarily_unavailable', 'server_error',
+];
 
 /** A code of the registry says nothing of a secret, even where that is an ordinary word. */
 function isRegistered(error: unknown): error is string {

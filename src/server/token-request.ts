@@ -3,7 +3,7 @@ import { authenticatedRequest } from './authenticated-request.js';
 import type { ConnectedClient } from './connected-client.js';
 import { speechOf, type Subject } from './dialect/speech.js';
 import type { ProofKey } from './dpop/proof-key.js';
-import type { TokenExchange } from './received-tokens.js';
+import type { TokenEndpointExchange } from './received-tokens.js';
 
 /** What the token endpoint is asked, in the words of RFC 6749. */
 export interface TokenEndpointRequest {
@@ -17,7 +17,7 @@ export interface TokenEndpointRequest {
 }
 
 /** One token request. Rejects with what `tokenError` makes of an error answer. */
-export async function requestTokens(client: ConnectedClient, { grantType, parameters, secrets, key, subject = { grant: undefined, kept: {} } }: TokenEndpointRequest, signal: AbortSignal): Promise<TokenExchange> {
+export async function requestTokens(client: ConnectedClient, { grantType, parameters, secrets, key, subject = { grant: undefined, kept: {} } }: TokenEndpointRequest, signal: AbortSignal): Promise<TokenEndpointExchange> {
   const exchange = await authenticatedRequest(client, {
     endpoint: 'The token endpoint',
     send: async (configuration) => genericGrantRequest(configuration, grantType, parameters),

@@ -5,7 +5,7 @@ import { OAuthError } from '../errors.js';
 import { canonicalTokenRequest } from '../grants/canonical-token-request.js';
 import { revokeQuietly } from '../server/revocation.js';
 import { cacheKey, hashedName } from '../tokens/cache-key.js';
-import type { CanonicalTokenRequest } from '../tokens/token-request.js';
+import { emptyRequest } from '../tokens/token-request.js';
 import type { TokenSource } from '../tokens/token-source.js';
 import { invalid, text, typeName } from '../validation.js';
 import { hasExpired } from './judgement.js';
@@ -39,9 +39,6 @@ export interface Sessions {
   /** A new one, durable when it resolves. Rejects with `store_failed`. */
   begin(session: NewSession): Promise<Session>;
 }
-
-/** Requests of a session's own tokens: what the login asked for. */
-const own: CanonicalTokenRequest = { scope: [], resource: [], audience: undefined, parameters: {} };
 
 export function createSessions(context: SessionsContext): Sessions {
   const { identity, cache, idle, clock, report } = context;
@@ -81,7 +78,7 @@ export function createSessions(context: SessionsContext): Sessions {
     if (!text.accepts(id)) throw invalid(`session: the id must be the \`id\` of a session, a non-empty string; received ${typeName(id)}`);
     return Object.freeze<Session>({
       id,
-      ...sourceOf(id, { name: '', request: own }),
+      ...sourceOf(id, { name: '', request: emptyRequest }),
       info: async () => waitFor(infoOf(registry.entryOf(id), clock.now())),
       forResource(request) {
         const canonical = canonicalTokenRequest('forResource', request);

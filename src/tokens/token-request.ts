@@ -18,6 +18,9 @@ export interface AuthorizationDetail {
   readonly [member: string]: unknown;
 }
 
+/** Nothing in particular: what a login, or the client, has anyway. */
+export const emptyRequest: CanonicalTokenRequest = { scope: [], resource: [], audience: undefined, parameters: {} };
+
 /** The same, checked: lists without duplicates in the caller's order. */
 export interface CanonicalTokenRequest {
   readonly scope: readonly string[];
