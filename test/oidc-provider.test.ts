@@ -151,8 +151,8 @@ describe('a real authorization server that is shown assertions', () => {
   });
 
   test.each<[string, string, () => TokenManagerOptions['clientAuthentication'], RegExp]>([
-    ['an assertion for somebody else', 'ES256', () => privateKeyJwt(privateKeys.ES256.key, { audience: 'https://other.example.com' }), /set `audience: 'token_endpoint'`/],
-    ['another key', 'ES256', () => privateKeyJwt(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey), /If the server knows the key/],
+    ['an assertion for somebody else', 'ES256', () => privateKeyJwt(privateKeys.ES256.key, { audience: 'https://other.example.com' }), /another `audience`: most want the issuer/],
+    ['another key', 'ES256', () => privateKeyJwt(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey), /The server must know the public half of this very key/],
     ['another secret', 'HS256', () => clientSecretJwt('another secret'), /If the secret is right/],
     ['another algorithm', 'HS512', () => clientSecretJwt(SECRET_FOR_ASSERTIONS), /the `alg` that is registered/],
   ])('refuses %s, and the error says what to look at', async (_case, clientId, authentication, hint) => {
