@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { decodeProtectedHeader } from 'jose';
+import * as providers from 'grantkeeper/providers';
 import { createClient } from 'redis';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { startApi, type Api } from './support/api-server.js';
@@ -152,6 +153,13 @@ describeWithRedis('the program of many processes', () => {
     expect((await client.keys('*')).map((key) => key.replace(/[\w-]{43}/, '<hash>')).sort()).toEqual(['grantkeeper:lock:{grantkeeper:token:<hash>}', 'keyv::keyv:grantkeeper:token:<hash>']);
     client.destroy();
   });
+});
+
+test('every declared server is in the page of providers, and the README counts them', () => {
+  const page = readFileSync(new URL('../docs/providers.md', import.meta.url), 'utf8');
+  expect(Object.keys(providers).filter((name) => !new RegExp(`\`${name}[\`(]`).test(page))).toEqual([]);
+  const servers = readdirSync(new URL('../src/providers/', import.meta.url)).filter((name) => !['arguments.ts', 'provider.ts'].includes(name));
+  expect(readme).toContain(`Slack, Shopify, Zoho, Xero and ${servers.length - 4} more are declared`);
 });
 
 test('every relative link in the documents leads somewhere', () => {
