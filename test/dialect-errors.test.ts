@@ -43,12 +43,22 @@ describe('P6 errors in the server\'s words', () => {
     ['by code before status', { status: 418, json: { code: 'bad_secret' } }, { error: 'invalid_client' }],
     ['by status, 5xx', { status: 503, json: {} }, { error: 'invalid_grant', retryable: false }],
     ['a code that is declared is an error even where it looks like success', { json: { code: 0, access_token: 'at-1', token_type: 'Bearer' } }, { error: 'invalid_grant' }],
+    ['the RFC\'s word in the RFC\'s member after all', { status: 400, json: { error: 'invalid_grant' } }, { error: 'invalid_grant', status: 400 }],
     ['an unknown code', { status: 400, json: { code: 51305, message: 'no' } }, { error: '51305', errorDescription: 'no', retryable: false }],
     ['an unknown code with 200', { json: { code: 51305 } }, { error: '51305', status: 200 }],
     ['an unknown code with 500', { status: 500, json: { code: 51305 } }, { error: '51305', retryable: true }],
     ['a member of every object', { status: 400, json: { code: 'constructor' } }, { error: 'constructor' }],
   ])('P6 %s', async (_case, answer, expected) => {
     expect(await failureOn(answer, own)).toMatchObject({ code: 'token_request_failed', ...expected });
+  });
+
+  test('P6 a short value that was kept takes nothing from the server\'s word', async () => {
+    const { tokens, clock } = peculiarManager(server, { authorizationResponse: { keep: ['region'] }, tokenRequest: { parameters: { requested_token_type: 'user' } } });
+    server.answers = () => ({ json: { access_token: 'at-1', token_type: 'Bearer', expires_in: 60, refresh_token: 'rt-1' } });
+    const session = await begin(tokens, { region: 'us' });
+    clock.advance(60_000);
+    server.answers = () => ({ status: 400, json: { error: 'user_busy', error_description: 'use us' } });
+    expect(await failureOf(session.getToken())).toMatchObject({ error: 'user_busy', errorDescription: 'use us' });
   });
 
   test('P6 nested ones', async () => {

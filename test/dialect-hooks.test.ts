@@ -74,6 +74,17 @@ describe('P9 prepareTokenRequest', () => {
     ]);
   });
 
+  test('P9 what it does to what it\'s told stays there', async () => {
+    const { tokens, clock } = peculiarManager(server, {
+      authorizationResponse: { keep: ['realm'] }, refreshRequest: { parameters: { realm: '{realm}' } },
+      prepareTokenRequest: (_request, { kept }) => { Object.assign(kept, { realm: 'another' }); },
+    });
+    const session = await begin(tokens, { realm: 'eu' });
+    clock.advance(HOUR);
+    expect(await session.getToken()).toMatchObject({ parameters: { realm: 'eu' } });
+    expect(server.asked.at(-1)?.parameters.get('realm')).toBe('eu');
+  });
+
   test('P9 its fetch is the manager\'s: what it asks for is there before the request, redirects are not followed, and answers are capped', async () => {
     const statuses: (number | string)[] = [];
     server.answers = ({ path }) => ({ '/nonce': { body: 'nonce-1' }, '/away': { status: 302, headers: { location: '/nonce' } }, '/large': { body: 'x'.repeat(2 * 1024 * 1024) } })[path] ?? { json: { access_token: 'at-1', token_type: 'Bearer' } };
@@ -126,6 +137,25 @@ describe('P9 prepareTokenRequest', () => {
 });
 
 describe('P9 parseTokenResponse', () => {
+  test('P9 what it gives is kept as what a server could have sent: numbers of any size as text, and no functions', async () => {
+    const { tokens } = peculiarManager(server, { parseTokenResponse: ({ body }) => ({ ...body as object, count: 10n, at: new Date(0), call: () => 1 }) });
+    expect((await (await begin(tokens)).getToken()).parameters).toEqual({ count: '10', at: '1970-01-01T00:00:00.000Z' });
+  });
+
+  const cyclic: Record<string, unknown> = { access_token: CANARY };
+  cyclic['itself'] = cyclic;
+
+  test.each<[string, unknown]>([
+    ['cyclic', cyclic],
+    ['of another kind', Object.create({ access_token: CANARY })],
+    ['one whose members throw', { get access_token() { throw new TypeError(CANARY); } }],
+    ['one that says it\'s a text', { toJSON: () => CANARY }],
+  ])('P9 an object that is %s is nonsense', async (_case, given) => {
+    const failure = await failureOf(peculiarManager(server, { parseTokenResponse: () => given }).tokens.clientCredentials().getToken());
+    expect(failure).toMatchObject({ code: 'invalid_response', message: expect.stringMatching(/^dialect\.parseTokenResponse must return an object/) as string });
+    for (const text of textsOf(failure)) expect(text).not.toContain(CANARY);
+  });
+
   test.each<[string, Answer, unknown]>([
     ['JSON', { json: { result: 'ok' } }, { result: 'ok' }],
     ['a list', { json: [1, 2] }, [1, 2]],

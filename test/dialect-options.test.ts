@@ -15,6 +15,8 @@ describe('a dialect is refused by the path of the member', () => {
     ['an unknown member', { scopeSeperator: ',' }, /unknown option `dialect\.scopeSeperator`; did you mean `scopeSeparator`\?$/],
     ['an unknown member of a message', { tokenRequest: { grant_type: 'x' } }, /unknown option `dialect\.tokenRequest\.grant_type`; did you mean `grantType`\?$/],
     ['an unknown name', { tokenResponse: { names: { accessToken: 'x' } } }, /unknown option `dialect\.tokenResponse\.names\.accessToken`; did you mean `access_token`\?$/],
+    ['a grant type among the parameters', { tokenRequest: { parameters: { grant_type: 'x' } } }, /`dialect\.tokenRequest\.parameters\.grant_type` is reserved: use `dialect\.tokenRequest\.grantType`$/],
+    ['a state among the parameters', { authorizationRequest: { parameters: { state: 'x' } } }, /`dialect\.authorizationRequest\.parameters\.state` is reserved/],
     ['an empty separator', { scopeSeparator: '' }, /`dialect\.scopeSeparator` must be a non-empty string/],
     ['a message that is none', { tokenRequest: true }, /`dialect\.tokenRequest` must be an object/],
     ['names that are none', { refreshRequest: { names: [] } }, /`dialect\.refreshRequest\.names` must be an object/],

@@ -83,7 +83,7 @@ describeDialects({
 describe('the authorization request', () => {
   test('P1 parameters of startLogin win over the dialect\'s', async () => {
     const asked = { authorize: authorization({ access_type: 'online', prompt: 'none', hd: 'example.com' }), request: { parameters: { access_type: 'online' } }, refresh: asking('refresh') };
-    const server = peculiar({ authorizationRequest: { parameters: { access_type: 'offline', prompt: 'none', hd: 'example.com', state: 'mine', client_id: 'mine', redirect_uri: 'https://evil.example' } } }, asked);
+    const server = peculiar({ authorizationRequest: { parameters: { access_type: 'offline', prompt: 'none', hd: 'example.com', client_id: 'mine', redirect_uri: 'https://evil.example' } } }, asked);
     expect(await runOf(server)).toMatchObject(expected);
   });
 

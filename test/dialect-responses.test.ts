@@ -64,6 +64,8 @@ describe('P5 the same lifetime', () => {
     ['another name', { names: { expires_in: 'ttl' } }, { ttl: '3600' }],
     ['milliseconds', { lifetimeUnit: 'milliseconds' }, { expires_in: 3_600_000 }],
     ['milliseconds as text', { lifetimeUnit: 'milliseconds' }, { expires_in: '3600000' }],
+    ['milliseconds with spaces', { lifetimeUnit: 'milliseconds' }, { expires_in: ' 3600000 ' }],
+    ['milliseconds with an exponent', { lifetimeUnit: 'milliseconds' }, { expires_in: '3.6e6' }],
     ['milliseconds under another name', { lifetimeUnit: 'milliseconds', names: { expires_in: 'ttl' } }, { ttl: 3_600_000 }],
     ['h:mm:ss where milliseconds are declared', { lifetimeUnit: 'milliseconds' }, { expires_in: '01:00:00' }],
     ['epoch seconds', until, { until: NOW / 1_000 + 3_600 }],
@@ -76,6 +78,8 @@ describe('P5 the same lifetime', () => {
     ['a date as databases write it', until, { until: '2026-01-01 01:00:00' }],
     ['an HTTP date', until, { until: new Date(NOW + HOUR).toUTCString() }],
     ['a moment where there is no expires_in', { names: { expires_at: 'until' } }, { until: NOW + HOUR }],
+    ['a moment where expires_in can\'t be read', { names: { expires_at: 'until' } }, { expires_in: 'soon', until: NOW + HOUR }],
+    ['a moment where expires_in is empty', { names: { expires_at: 'until' } }, { expires_in: '', until: NOW + HOUR }],
     ['expires_in before a moment', { names: { expires_at: 'until' } }, { expires_in: 3600, until: NOW }],
     ['a moment that is nested', { names: { expires_at: 'life.ends' } }, { life: { ends: NOW + HOUR } }],
   ])('P5 %s', async (_case, tokenResponse, members) => {
@@ -87,6 +91,7 @@ describe('P5 the same lifetime', () => {
   test.each<[string, Dialect['tokenResponse'], object]>([
     ['`expires_in: null`: it lies', { names: { expires_in: null } }, { expires_in: 12 }],
     ['a moment that is none', until, { until: 'soon' }],
+    ['a moment of 0, which is how some say never', until, { until: 0 }],
     ['a moment without a name of its own', {}, { expires_at: NOW + 1 }],
   ])('P5 none that can be read: %s', async (_case, tokenResponse, members) => {
     expect((await readBy({ tokenResponse }, { json: { access_token: 'at-1', token_type: 'Bearer', ...members } })).expiresAt).toBeUndefined();
@@ -111,6 +116,10 @@ describe('what else is read', () => {
     ['206', { status: 206, json: members }],
   ])('tolerated without a dialect: %s', async (_case, answer) => {
     expect(await readBy({}, answer)).toMatchObject({ value: 'at-1' });
+  });
+
+  test('P1 a form is one whatever its type and names are', async () => {
+    expect(await readBy({ tokenResponse: { names: { access_token: 'oauth_token' }, tokenType: 'Bearer' } }, { body: 'oauth_token=at-1&expires_in=3600', headers: { 'content-type': 'text/plain' } })).toMatchObject({ value: 'at-1', expiresAt: NOW + HOUR });
   });
 
   test('tolerated without a dialect: scope as a list', async () => {

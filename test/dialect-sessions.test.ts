@@ -105,6 +105,13 @@ describe('P7 an exchange right after the login', () => {
     expect(sent('refresh_token')).toEqual([null, 'rt-1', 'rt-1']);
   });
 
+  test('P7 where it fails, what the code had brought is revoked', async () => {
+    server.answers = ({ path, parameters }) => (path === '/revoke' ? { status: 200 } : parameters.get('grant_type') === 'authorization_code' ? { json: { ...members, access_token: 'short' } } : { status: 400, json: { error: 'invalid_request' } });
+    const { tokens } = peculiarManager(server, exchanging, { server: { token_endpoint: `${server.origin}/token`, authorization_endpoint: `${server.origin}/authorize`, revocation_endpoint: `${server.origin}/revoke` } });
+    expect(await failureOf(begin(tokens))).toMatchObject({ code: 'token_request_failed', error: 'invalid_request' });
+    expect(server.asked.map(({ path, parameters }) => [path, parameters.get('token')])).toEqual([['/token', null], ['/token', null], ['/revoke', 'short']]);
+  });
+
   test('P7 it renews what it gave', async () => {
     server.answers = () => ({ json: { ...members, access_token: `at-${server.asked.length}` } });
     const { tokens, clock } = peculiarManager(server, exchanging);

@@ -28,8 +28,8 @@ export async function completeLogin(callback: string | URL | Request, sealed: st
       const transaction = await transactions.open(sealed, clock.now());
       const parameters = await orAbort(readCallback(callback), deadline.signal);
       const response = await responseParameters(parameters, transaction, server, deadline.signal);
-      const { parameters: understood, kept } = server.understoodCallback(response);
-      const code = checkCallback(understood, transaction, await server.callbackIssuer(deadline.signal), Object.values(kept));
+      const { parameters: understood, kept, secrets } = server.understoodCallback(response);
+      const code = checkCallback(understood, transaction, await server.callbackIssuer(deadline.signal), secrets);
       const key = keyOfLogin(transaction, context);
       await spend(transaction, deadline, context);
       const session = await exchanged({ code, kept, key }, transaction, deadline.signal, context).catch(asFinal);

@@ -12,6 +12,6 @@ export interface EndpointAnswer {
 
 /** A JSON object, or a form where the text is none: some servers answer so, whatever their content type says. */
 export function parseMembers(body: string, contentType: string | null): Record<string, unknown> | undefined {
-  const isForm = contentType?.toLowerCase().startsWith('application/x-www-form-urlencoded') === true || /^(\w+=[^&<>\s]*&)*(access_token|error)=/.test(body);
+  const isForm = contentType?.toLowerCase().startsWith('application/x-www-form-urlencoded') === true || /^[\w.-]+=[^&<>\s]*(&[\w.-]+=[^&<>\s]*)*$/.test(body);
   return parseJsonObject(body) ?? (isForm ? Object.fromEntries(new URLSearchParams(body)) : undefined);
 }

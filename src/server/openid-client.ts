@@ -19,6 +19,7 @@ import { introspect } from './introspect.js';
 import { Jwks } from './jwks.js';
 import { endpointOf, requiredEndpoint, type AuthorizationServerMetadata } from './metadata.js';
 import { receivedTokens } from './received-tokens.js';
+import { revokeQuietly } from './revocation.js';
 import { revoke } from './revoke.js';
 import { secretParameters } from './secret-parameters.js';
 import { requestTokens, type TokenEndpointRequest } from './token-request.js';
@@ -64,7 +65,13 @@ export function createAuthorizationServer(options: AuthorizationServerOptions): 
   const exchanged = async (client: ConnectedClient, first: ReceivedTokens, { key, kept }: Pick<Refresh, 'key' | 'kept'>, signal: AbortSignal): Promise<ReceivedTokens> => {
     const refreshToken = first.refreshToken();
     if (refreshToken === undefined) throw new OAuthError('invalid_response', 'The token endpoint gave nothing to exchange: where the access token renews itself, declare `dialect.tokenResponse.names.refresh_token`');
-    return exchangedTokens(first, await tokensBy(client, refreshForm({ refreshToken, request: emptyRequest, key, kept, accessToken: first.accessToken() }, 'exchange'), signal));
+    try {
+      return exchangedTokens(first, await tokensBy(client, refreshForm({ refreshToken, request: emptyRequest, key, kept, accessToken: first.accessToken() }, 'exchange'), signal));
+    } catch (thrown) {
+      // Nobody else knows of the first tokens.
+      await revokeQuietly({ refreshToken }, { server: { revoke: async (token, hint, revoking) => revoke(client, token, hint, revoking) }, timeout });
+      throw thrown;
+    }
   };
 
   return {

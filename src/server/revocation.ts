@@ -2,7 +2,7 @@ import { deadlineIn } from '../deadline.js';
 import type { AuthorizationServer } from './authorization-server.js';
 
 export interface RevocationContext {
-  readonly server: AuthorizationServer;
+  readonly server: Pick<AuthorizationServer, 'revoke'>;
   /** The option `timeout`, in milliseconds. */
   readonly timeout: number;
 }

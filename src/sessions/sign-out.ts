@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { deadlineIn } from '../deadline.js';
+import type { AuthorizationServer } from '../server/authorization-server.js';
 import { revokeQuietly, type RevocationContext, type RevokedTokens } from '../server/revocation.js';
 import { checkOptions, flag, type Rules } from '../validation.js';
 import type { EndOptions } from './session.js';
@@ -15,8 +16,12 @@ export function checkEndOptions(options: EndOptions): void {
   checkOptions<EndOptions>('end', options, rules);
 }
 
+export interface SignOutContext extends RevocationContext {
+  readonly server: AuthorizationServer;
+}
+
 /** What is to be done at the authorization server once a session is gone here. None of it can fail the logout. */
-export async function signOut(last: SessionRecord | undefined, { postLogoutRedirectUri, revoke = true }: EndOptions, { server, timeout }: RevocationContext): Promise<{ url?: URL }> {
+export async function signOut(last: SessionRecord | undefined, { postLogoutRedirectUri, revoke = true }: EndOptions, { server, timeout }: SignOutContext): Promise<{ url?: URL }> {
   const { signal, clear } = deadlineIn(timeout, `The logout took longer than ${timeout} ms (option \`timeout\`)`);
   const parameters = {
     ...(last?.idToken !== undefined && { id_token_hint: last.idToken }),

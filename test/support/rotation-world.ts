@@ -273,7 +273,7 @@ export class RotationWorld {
     return {
       grant: unused,
       authorizationUrl: unused,
-      understoodCallback: (parameters) => ({ parameters, kept: {} }),
+      understoodCallback: (parameters) => ({ parameters, kept: {}, secrets: [] }),
       callbackIssuer: unused,
       authorizationResponse: unused,
       authorizationCode: unused,

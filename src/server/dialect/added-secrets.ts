@@ -4,15 +4,20 @@ import type { PreparedTokenRequest } from './dialect.js';
 import type { Kept } from './template.js';
 import type { TokenRequest } from './token-request.js';
 
-/** Shorter headers are versions and the like, which may be part of anything. */
+/** Shorter values are versions, regions and the like, which may be part of anything. */
 const shortest = 8;
 
 /** What a dialect and its hook have added to a token request that must not be seen in an error: what the callback left, keys in headers, and parameters whose names say that they are secret. */
 export function addedSecrets({ parameters, headers }: TokenRequest, prepared: PreparedTokenRequest, kept: Kept): string[] {
   const known = new Set([...parameters.values(), ...headers.values()]);
-  const sentHeaders = [...prepared.headers].filter(([name, value]) => !['content-type', 'accept', 'user-agent'].includes(name) && value.length >= shortest).map(([, value]) => value);
+  const sentHeaders = [...prepared.headers].filter(([name]) => !['content-type', 'accept', 'user-agent'].includes(name)).map(([, value]) => value);
   const added = [...sentHeaders, ...secretParameters([...prepared.url.searchParams, ...pairsOf(prepared.body ?? '')])];
-  return [...Object.values(kept), ...added.filter((value) => !known.has(value))];
+  return [...keptSecrets(kept), ...added.filter((value) => value.length >= shortest && !known.has(value))];
+}
+
+/** What was kept of a callback is the caller's business, and no secret; where it's long enough to be told from a word it's left out of errors all the same. */
+export function keptSecrets(kept: Kept): string[] {
+  return Object.values(kept).filter((value) => value.length >= shortest);
 }
 
 function pairsOf(body: string): [name: string, value: string][] {

@@ -1,4 +1,5 @@
 import { OAuthError } from '../../errors.js';
+import { keptSecrets } from './added-secrets.js';
 import type { Dialect, DialectGrant } from './dialect.js';
 import { requestDialect } from './request-dialect.js';
 import { fill, fillEndpoint, type Kept } from './template.js';
@@ -11,6 +12,8 @@ export interface UnderstoodCallback {
   readonly parameters: URLSearchParams;
   /** What lives as long as the session. */
   readonly kept: Kept;
+  /** What of it must not be seen in errors. */
+  readonly secrets: readonly string[];
 }
 
 /**
@@ -31,7 +34,7 @@ export function understoodCallback(parameters: URLSearchParams, dialect: Dialect
     return value === undefined ? [] : [[name, value]];
   }));
   if (understood.has('code')) checkTemplates(dialect, kept);
-  return { parameters: understood, kept };
+  return { parameters: understood, kept, secrets: keptSecrets(kept) };
 }
 
 /** All that will be asked for with this login: what a template lacks now, it lacks then. */

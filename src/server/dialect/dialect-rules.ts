@@ -42,6 +42,8 @@ export function checkedDialect(where: string, dialect: Dialect, allowInsecureReq
   checkOptions<AuthorizationRequestDialect>(where, authorizationRequest, authorizationRequestRules, 'dialect.authorizationRequest.');
   checkOptions<AuthorizationResponseDialect>(where, authorizationResponse, authorizationResponseRules, 'dialect.authorizationResponse.');
   checkOptions<TokenResponseDialect>(where, tokenResponse, tokenResponseRules, 'dialect.tokenResponse.');
+  const reserved = ['state', 'code_challenge', 'code_challenge_method'].find((name) => name in (authorizationRequest.parameters ?? {}));
+  if (reserved !== undefined) throw invalid(`${where}: \`dialect.authorizationRequest.parameters.${reserved}\` is reserved: the library sends it`);
   checkNames(check, 'dialect.authorizationRequest.names', authorizationRequest.names, ['state']);
   checkNames(check, 'dialect.authorizationResponse.names', authorizationResponse.names, ['state', 'code']);
   checkNames(check, 'dialect.tokenResponse.names', tokenResponse.names, ['access_token']);

@@ -67,7 +67,7 @@ export interface TokenRequestDialect {
 }
 
 export interface TokenResponseDialect {
-  /** Dotted path of the object with the tokens, where it is there, e.g. `authed_user` or `data.0`; `error` is looked up at the top. */
+  /** Dotted path of the object with the tokens, where it is there, e.g. `authed_user` or `data.0`; `error` is looked up at the top. Where it is there and has no token, the tokens around it are not taken for its own. */
   at?: string | undefined;
   /**
    * `refresh_token: 'access_token'`: the access token renews itself. `expires_at`: seconds or milliseconds since the epoch, or a date (UTC, where it has no zone). `expires_in: null`: it's there, but wrong.

@@ -31,7 +31,9 @@ export async function parsed(answer: EndpointAnswer, { parseTokenResponse }: Dia
   const { status, headers, body } = answer;
   try {
     const members = await run('parseTokenResponse', async () => Promise.resolve(parseTokenResponse({ status, headers: new Headers(headers), body: json(body) }, context)), signal);
-    if (isPlainObject(members)) return { ...answer, members: { ...members } };
+    // By way of JSON, as from a server: what is kept in a store can't be anything else.
+    const plain = isPlainObject(members) ? asJson(members) : undefined;
+    if (plain !== undefined) return { ...answer, members: plain };
     throw nonsense('parseTokenResponse', 'must return an object with the members of a token response (RFC 6749 section 5)', status);
   } catch (thrown) {
     if (signal.aborted) throw markAnswered(new OAuthError('timeout', 'dialect.parseTokenResponse did not end in time (option `timeout`)', { status, retryable: true }));
@@ -51,6 +53,15 @@ async function run<T>(name: string, hook: () => Promise<T>, signal: AbortSignal)
 
 function nonsense(name: string, what: string, status?: number): OAuthError {
   return new OAuthError('invalid_response', `dialect.${name} ${what}`, { status });
+}
+
+function asJson(members: object): Record<string, unknown> | undefined {
+  try {
+    const copy: unknown = JSON.parse(JSON.stringify(members, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)));
+    return isPlainObject(copy) ? { ...copy } : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function json(body: string): unknown {

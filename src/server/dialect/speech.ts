@@ -53,7 +53,8 @@ export function speechOf({ grant, kept, previous }: Subject, { dialect, clock, t
   }
   const contextOf = (signal: AbortSignal): DialectContext => ({
     grant,
-    kept,
+    // A copy: what a hook does to it stays there.
+    kept: { ...kept },
     ...(previous !== undefined && { previous: { accessToken: previous } }),
     clock: { now: () => clock.now() },
     fetch: async (input, init) => limited(await send(input instanceof Request ? input : String(input), { redirect: 'manual', ...init, signal } as unknown as TransportInit, transport)),

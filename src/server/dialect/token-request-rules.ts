@@ -25,6 +25,7 @@ export function checkTokenRequest(check: Check, path: string, request: TokenRequ
   checkNames(check, `${path}.names`, names, []);
   if (method === 'GET' && format === 'json') throw invalid(`${where}: \`${path}.format\` can't be 'json' where \`method\` is 'GET', which sends a query: leave one of them out, or set \`format: 'query'\``);
   checkDistinct(check, `${path}.names`, names, renamable.filter((name) => typeof names?.[name] === 'string'));
+  if ('grant_type' in parameters) throw invalid(`${where}: \`${path}.parameters.grant_type\` is reserved: use \`${path}.grantType\``);
   for (const [name, template] of Object.entries(parameters)) checkPlaceholders(check, `${path}.parameters.${name}`, template);
   for (const [name, template] of Object.entries(headers)) checkHeader(check, `${path}.headers.${name}`, name, template);
   for (const origin of origins) checkHttps(check, `${path}.origins`, new URL(origin));

@@ -1,4 +1,5 @@
 import type { EndpointAnswer } from '../endpoint-answer.js';
+import { readExpiresIn } from '../expires-in.js';
 import { isPlainObject } from '../../validation.js';
 import type { Names, TokenResponseDialect } from './dialect.js';
 
@@ -16,7 +17,8 @@ export function understoodTokenResponse(answer: EndpointAnswer, { at, names = {}
   if (top === undefined) return answer;
   const inner = at === undefined ? top : objectAt(top, at) ?? top;
   const found: Members = Object.fromEntries(read.map((name) => [name, lookUp(inner, name, names)]));
-  const error = lookUp(top, 'error', names);
+  // Some say it in the RFC's words after all.
+  const error = lookUp(top, 'error', names) ?? (answer.status > 299 ? top['error'] : undefined);
   const members: Members = {
     ...without(top, [at, names.error, names.error_description, 'error', 'error_description', ...(inner === top ? usedNames(names) : [])]),
     ...(inner !== top && without(inner, usedNames(names))),
@@ -61,13 +63,13 @@ function isNoError(error: unknown, names: Names, { access_token: accessToken }: 
 
 /** In seconds, as far as it can be read; `expires_at` where there is no `expires_in`. */
 function lifetimeOf(expiresIn: unknown, expiresAt: unknown, unit: 'milliseconds' | undefined, now: number): unknown {
-  if (expiresIn !== undefined && expiresIn !== null) return unit === undefined ? expiresIn : inSeconds(expiresIn);
+  if (readExpiresIn(expiresIn) !== undefined) return unit === undefined ? expiresIn : inSeconds(expiresIn);
   const moment = momentOf(expiresAt);
   return moment === undefined ? undefined : (moment - now) / 1_000;
 }
 
 function inSeconds(milliseconds: unknown): unknown {
-  const number = typeof milliseconds === 'string' && /^\d+(\.\d+)?$/.test(milliseconds) ? Number(milliseconds) : milliseconds;
+  const number = typeof milliseconds === 'string' && !milliseconds.includes(':') ? Number(milliseconds) : milliseconds;
   return typeof number === 'number' ? number / 1_000 : milliseconds;
 }
 
@@ -77,6 +79,8 @@ const leastMilliseconds = 1e11;
 /** Milliseconds since the epoch. */
 function momentOf(value: unknown): number | undefined {
   const number = typeof value === 'string' && /^\d+(\.\d+)?$/.test(value) ? Number(value) : value;
+  // 0 is how some say that it never expires.
+  if (number === 0) return undefined;
   if (typeof number === 'number' && Number.isFinite(number)) return number < leastMilliseconds ? number * 1_000 : number;
   const parsed = typeof value === 'string' ? Date.parse(withZone(value)) : Number.NaN;
   return Number.isNaN(parsed) ? undefined : parsed;
