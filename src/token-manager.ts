@@ -83,8 +83,8 @@ export interface TokenManager {
   /** A signed-in user's grant, by its id; looked up when first used. */
   session(id: string): Session;
   /**
-   * Revokes a token (RFC 7009); `end()` of a session does it for the session's. An access token that this manager gave is served by it no more, where it's passed as it was given; another
-   * process finds out when its API refuses it.
+   * Revokes a token (RFC 7009); `end()` of a session does it for the session's. An access token that is passed as this manager gave it is served no more while it's in memory; who finds
+   * it in a store learns of it when an API refuses it.
    * @throws OAuthError `invalid_configuration` where the server takes no revocations, `token_request_failed`, `server_unreachable`, `timeout`
    */
   revoke(token: string | AccessToken, options?: TokenCallOptions): Promise<void>;
@@ -171,7 +171,7 @@ export function createTokenManager(options: TokenManagerOptions): TokenManager {
     grant: (grant) => sourceOf(checkedGrant('grant', grant)),
     startLogin: async (options) => waitFor(startLogin(options, login)),
     completeLogin: async (callback, transaction) => underWay.add(completeLogin(callback, transaction, login)),
-    startDecoupledLogin: async (flow) => waitFor(startDecoupledLogin(flow, { ...login, closing: closing.signal, track: async (work) => underWay.add(work) })),
+    startDecoupledLogin: async (flow) => waitFor(startDecoupledLogin(flow, { ...login, retry, closing: closing.signal, track: async (work) => underWay.add(work) })),
     session: (id) => sessions.session(id),
     revoke: async (token, options = {}) => revokeToken(token, options, shared),
     introspect: async (token, options = {}) => introspectToken(token, options, shared),

@@ -249,6 +249,7 @@ describe('the pace', () => {
     ['500', busy(500)],
     ['429', busy(429)],
     ['408', busy(408)],
+    ['a page that stands in for the server', () => new Response('<html>maintenance')],
   ])('%s: asked again after pauses that double, to a minute at most, and at the usual pace once there was an answer', async (_case, failing) => {
     const login = await startLogin([pending, failing, failing, failing, failing, failing, pending, approved]);
     const { outcome } = await outcomeOf(login);
@@ -271,6 +272,26 @@ describe('the pace', () => {
     const login = await startLogin([busy(503, '60'), busy(503, '1'), hurried, pending, approved]);
     await outcomeOf(login);
     expect(asked).toEqual([5, 65, 85, 115, 125]);
+  });
+
+  test('T4 and never longer than the option `retry.maxRetryAfter`', async () => {
+    const { outcome } = await outcomeOf(await startLogin([busy(503, '86400'), approved], { retry: { maxRetryAfter: 20_000 } }));
+    expect(outcome).toHaveProperty('session');
+    expect(asked).toEqual([5, 25]);
+  });
+
+  test('callers that wait for less than the interval, one after the other, are no reason not to ask', async () => {
+    const login = await startLogin([approved]);
+    for (const at of [2, 4]) {
+      const controller = new AbortController();
+      const gone = login.completed({ signal: controller.signal }).catch((thrown: unknown) => thrown);
+      await vi.advanceTimersByTimeAsync(2_000);
+      controller.abort('gone');
+      expect(await gone).toBe('gone');
+      expect(seconds()).toBe(at);
+    }
+    expect((await outcomeOf(login)).outcome).toHaveProperty('session');
+    expect(asked).toEqual([5]);
   });
 
   test.each<[string, Answer]>([
@@ -337,7 +358,6 @@ describe('the pace', () => {
     ['`access_denied`', () => Response.json({ error: 'access_denied', error_description: 'No.' }, { status: 403 }), { code: 'authorization_failed', error: 'access_denied', errorDescription: 'No.', status: 403 }],
     ['`invalid_grant`', () => Response.json({ error: 'invalid_grant' }, { status: 400 }), { code: 'token_request_failed', error: 'invalid_grant' }],
     ['an error of its own', () => Response.json({ error: 'odd' }, { status: 400 }), { code: 'token_request_failed', error: 'odd' }],
-    ['a page', () => new Response('<html>'), { code: 'invalid_response' }],
     ['tokens without a type', () => Response.json({ access_token: 'at-1' }), { code: 'invalid_response' }],
   ])('%s ends it, and is what everybody is told from then on', async (_case, answer, expected) => {
     const login = await startLogin([answer, approved]);

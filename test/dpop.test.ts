@@ -235,6 +235,14 @@ describe('the proof at an API', () => {
     expect(api.lastRequest.headers.authorization).toBe(`DPoP ${value}`);
   });
 
+  test('is signed as the authorization server takes it, where its metadata say so', async () => {
+    server.metadata['dpop_signing_alg_values_supported'] = ['PS256'];
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2_048 });
+    await fetchOf(client({ issuer: server.issuer, dpop: { privateKey } }))('/');
+    expect((await proofOf(server.lastTokenRequest)).header.alg).toBe('PS256');
+    expect((await proofOf(api.lastRequest)).header.alg).toBe('PS256');
+  });
+
   test('T6 is another one at every try', async () => {
     api.answersNext({ status: 503 }, { status: 503 });
     demandsProofs(api, { keyOf: () => jkt });

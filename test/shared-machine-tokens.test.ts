@@ -55,6 +55,15 @@ describe('M1 machine tokens of processes on one store', () => {
     expect(server.tokenRequests).toHaveLength(1);
   });
 
+  test('M1 tokens without a lifetime can\'t be shared: once that is known nobody queues for them, however often their source is made', async () => {
+    server.expiresIn = 0;
+    let acquired = 0;
+    const counting: Lock = { ...lock, acquire: async (...parameters) => { acquired += 1; return lock.acquire(...parameters); } };
+    const process = processWith({ lock: counting });
+    for (let calls = 0; calls < 4; calls += 1) await tokenOf(process);
+    expect([acquired, server.tokenRequests.length]).toEqual([1, 4]);
+  });
+
   test('M1 at renewal one process asks, and the others take what it got', async () => {
     const all = processes();
     await Promise.all(all.map(tokenOf));

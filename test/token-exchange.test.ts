@@ -122,6 +122,11 @@ describe('what is asked', () => {
     expect((await source.getToken({ rejected })).value).not.toBe(rejected.value);
   });
 
+  test('what is no access token is said to be none', async () => {
+    server.nextTokenAnswerWith({ token_type: 'N_A', issued_token_type: 'urn:ietf:params:oauth:token-type:id_token' });
+    expect((await failureOf(exchanged().getToken())).message).toContain('what came is no access token (token_type N_A, RFC 8693 section 2.2.1)');
+  });
+
   test('P1 of a dialect its answer and its scopes are translated, its request is not', async () => {
     const dialect: Dialect = { scopeSeparator: ',', tokenRequest: { format: 'json', grantType: 'other', parameters: { further: 'x' } }, tokenResponse: { at: 'data', tokenType: 'Bearer', errors: { 40105: 'invalid_client' } } };
     const { tokens } = machineClient(server, { dialect });

@@ -46,6 +46,7 @@ export class CachingSource {
   #held: HeldToken | undefined;
   #flight: Flight | undefined;
   readonly #failures: FailureMemory;
+  readonly #sharing = { isUseful: true };
   readonly #backgroundPause = new Pause(5_000, 300_000);
 
   /** Assignable: whoever asks last knows best how, since what a grant is had by may have expired. */
@@ -140,6 +141,7 @@ export class CachingSource {
     const found = (stored: StoredToken): HeldToken => HeldToken.fromStore(stored, replaced, this.#context);
     const call: GrantCall = {
       isUrgent: () => flight.isUrgent || (flight.isAwaited && this.#isWithoutToken),
+      sharing: this.#sharing,
       isRenewal: before !== undefined,
       isNewer: (stored) => isNewer(found(stored), before, rejected),
       isUsable: (stored) => isUsable(found(stored), replaced, rejected),

@@ -32,14 +32,13 @@ const renewedLeaseMs = 3_000;
 export function sharedGrant(key: string, grant: RepeatableGrant, context: SharedGrantContext): Grant {
   const { store, exclusive, serverName, timeout, clock, report } = context;
   const wanted = { name: `grantkeeper:token:${key}`, fenceAtLeast: 0, patience: timeout / 2, renewedLeaseMs, mayBeCutShort: true };
-  let isShareable = true;
   return async (call) => {
     const deadline = deadlineIn(timeout, `No token from ${serverName} within ${timeout} ms (option \`timeout\`)`);
     const alone = async (): Promise<GrantedToken> => {
       const granted = await grant(call, deadline);
       const remaining = granted.lifetime - elapsedSince(granted.obtained, clock);
-      isShareable = remaining > 0;
-      if (isShareable) await store.set(key, toStored(granted), remaining);
+      call.sharing.isUseful = remaining > 0;
+      if (remaining > 0) await store.set(key, toStored(granted), remaining);
       return granted;
     };
     const found = async (): Promise<GrantedToken | undefined> => {
@@ -47,7 +46,7 @@ export function sharedGrant(key: string, grant: RepeatableGrant, context: Shared
       return stored !== undefined && call.isNewer(stored) ? fromStored(stored, clock) : undefined;
     };
     try {
-      if (exclusive === undefined || !isShareable) return await alone();
+      if (exclusive === undefined || !call.sharing.isUseful) return await alone();
       const shared = await exclusive.runInTime(wanted, async () => await found() ?? alone(), found).catch((thrown: unknown) => {
         // Only the lock fails so: a store that does is a miss.
         if (!(thrown instanceof OAuthError) || thrown.code !== 'store_failed') throw thrown;

@@ -11,6 +11,8 @@ export type RepeatableGrant = (call: GrantCall, deadline: Deadline) => Promise<G
 export interface GrantCall {
   /** Whether somebody waits who has no other token: only then is a try that failed repeated at once. Else the next try is the cache's to choose. */
   readonly isUrgent: () => boolean;
+  /** What is known of the tokens of this key, whichever request brought it. */
+  readonly sharing: { isUseful: boolean };
   /** Whether there was a token before this one. */
   readonly isRenewal: boolean;
   /** Whether a token that is found elsewhere is what this call is after: fresh, newer than what is at hand, and not the refused one. */

@@ -1,7 +1,8 @@
-import { elapsedSince, momentOf, type Clock } from '../clock.js';
+import { elapsedSince, momentOf, type Clock, type Moment } from '../clock.js';
 import { deadlineIn, onAbort, sleep, waitFor } from '../deadline.js';
 import { className, OAuthError } from '../errors.js';
 import type { DecoupledAuthorization, ReceivedTokens } from '../server/authorization-server.js';
+import type { RetryPolicy } from '../retry/retry-options.js';
 import { revokeQuietly } from '../server/revocation.js';
 import type { Session } from '../sessions/session.js';
 import { callable, checkOptions, having } from '../validation.js';
@@ -15,6 +16,7 @@ import { PollingPace } from './polling-pace.js';
 export interface DecoupledLoginContext extends LoginContext {
   /** Aborted when the manager is closed, with what to say of it. */
   readonly closing: AbortSignal;
+  readonly retry: Pick<RetryPolicy, 'maxRetryAfter'>;
   /** Has the manager's `close()` wait for the work. */
   readonly track: <T>(work: Promise<T>) => Promise<T>;
 }
@@ -59,13 +61,16 @@ class Polling {
   /** Ends the pause that the loop is in. */
   #pausing: AbortController | undefined;
   #lastFailure: OAuthError | undefined;
+  /** When the server was heard last: who comes later waits for the rest of the interval only. */
+  #heard: Moment;
 
   constructor(authorization: DecoupledAuthorization, asked: Omit<AskedOfLogin, 'began'>, context: DecoupledLoginContext) {
     this.expiresAt = authorization.sentAt.now + authorization.lifetime;
     this.#authorization = authorization;
     this.#asked = asked;
     this.#context = context;
-    this.#pace = new PollingPace(authorization.interval);
+    this.#pace = new PollingPace(authorization.interval, context.retry.maxRetryAfter);
+    this.#heard = momentOf(context.clock);
   }
 
   async completed(options: DecoupledLoginOptions): Promise<{ session: Session }> {
@@ -110,7 +115,7 @@ class Polling {
   async #pause(): Promise<void> {
     const { clock, closing } = this.#context;
     closing.throwIfAborted();
-    const { pause } = this.#pace;
+    const pause = Math.max(0, this.#pace.pause - elapsedSince(this.#heard, clock));
     const remaining = this.#remaining(clock);
     const pausing = this.#pausing = new AbortController();
     const close = (): void => { pausing.abort(); };
@@ -143,6 +148,7 @@ class Polling {
       return undefined;
     } finally {
       clear();
+      this.#heard = momentOf(this.#context.clock);
     }
   }
 
@@ -190,7 +196,8 @@ function abandoned(): OAuthError {
 const passing: readonly string[] = ['token_request_failed', 'server_unreachable', 'timeout', 'discovery_failed'];
 
 function isPassing({ code, retryable }: OAuthError): boolean {
-  return retryable && passing.includes(code);
+  // A page that stands in for the server is none of its answers.
+  return code === 'invalid_response' || (retryable && passing.includes(code));
 }
 
 /** @param cause what the server said, or what kept it from being asked to the end */

@@ -9,12 +9,15 @@ export class PollingPace {
   #failures = 0;
   #retryAfter = 0;
 
-  /** @param interval milliseconds */
-  constructor(interval: number) {
+  readonly #maxRetryAfter: number;
+
+  /** Both in milliseconds. */
+  constructor(interval: number, maxRetryAfter: number) {
     this.#interval = interval;
+    this.#maxRetryAfter = maxRetryAfter;
   }
 
-  /** Milliseconds: the interval, doubled by each failure since the last answer; and what the server asked for, if that is longer. */
+  /** Milliseconds: the interval, doubled by each failure since the last answer; and what the server asked for, up to a limit, if that is longer. */
   get pause(): number {
     return Math.max(this.#interval, Math.min(this.#interval * 2 ** this.#failures, longestBackoff), this.#retryAfter);
   }
@@ -23,12 +26,12 @@ export class PollingPace {
   pending(isTooFast: boolean, retryAfter = 0): void {
     if (isTooFast) this.#interval += slowDown;
     this.#failures = 0;
-    this.#retryAfter = retryAfter;
+    this.#retryAfter = Math.min(retryAfter, this.#maxRetryAfter);
   }
 
   /** No answer came, or one of a server in trouble. */
   failed(retryAfter = 0): void {
     this.#failures += 1;
-    this.#retryAfter = retryAfter;
+    this.#retryAfter = Math.min(retryAfter, this.#maxRetryAfter);
   }
 }

@@ -56,6 +56,7 @@ export function tokenError(answer: EndpointAnswer, { endpoint, redact, authentic
 
 function knownHint(error: string | undefined, authentication: ClientAuthentication, metadata: AuthorizationServerMetadata): string | undefined {
   if (error === 'invalid_client') return invalidClientHint(authentication, metadata);
+  if (error === 'use_dpop_nonce') return 'It asked for a nonce and gave none that can be used (header `DPoP-Nonce`), or was not content with its own: look at what stands between, which may drop the header';
   if (error !== 'invalid_dpop_proof') return undefined;
   const { dpop_signing_alg_values_supported: algorithms } = metadata;
   return `Look at this machine's clock${Array.isArray(algorithms) ? `, and at the algorithms of proofs that the server takes: ${printable(algorithms.join(', '), 300)}` : ''}`;
@@ -83,6 +84,8 @@ const registered: readonly unknown[] = [
   'invalid_dpop_proof', 'use_dpop_nonce', 'authorization_pending', 'slow_down', 'access_denied', 'expired_token',
   // RFC 6749 section 4.1.2.1, which servers answer token requests with as well
   'temporarily_unavailable', 'server_error',
+  // OpenID Connect Core section 3.1.2.6, RFC 9396 section 5, RFC 9470, CIBA Core section 13
+  'interaction_required', 'login_required', 'consent_required', 'invalid_authorization_details', 'insufficient_user_authentication', 'unknown_user_id', 'invalid_binding_message', 'invalid_user_code',
 ];
 
 /** A code of the registry says nothing of a secret, even where that is an ordinary word. */

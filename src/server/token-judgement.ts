@@ -19,6 +19,8 @@ export function judgeToken({ accessToken, tokenType }: TokenMembers, status: num
     case 'dpop':
       if (isBound) return { accessToken, tokenType: 'DPoP' };
       throw refuse('its token is bound to a key (DPoP), and this client has none: it would be refused without a proof. Set the option `dpop`');
+    case 'n_a':
+      throw refuse('what came is no access token (token_type N_A, RFC 8693 section 2.2.1): ask for one, with `requestedTokenType` or without it');
     default:
       throw refuse(`its token_type is not one that this client can send; only Bearer and DPoP are; ${bearerHint}`);
   }

@@ -48,6 +48,8 @@ export function storedProofKey(privateKey: JsonWebKey): ProofKey {
 
 function proofKey(key: SigningKey, privateKey?: JsonWebKey): ProofKey {
   const { thumbprint, publicJwk: jwk } = key;
+  // An API doesn't say what it takes: what its authorization server lists is the best guess.
+  let listed: unknown;
   return Object.freeze<ProofKey>({
     thumbprint,
     async prove({ method, url, accessToken, nonce, now, algorithms }) {
@@ -59,7 +61,8 @@ function proofKey(key: SigningKey, privateKey?: JsonWebKey): ProofKey {
         ...(accessToken !== undefined && { ath: createHash('sha256').update(accessToken).digest('base64url') }),
         ...(nonce !== undefined && { nonce }),
       };
-      return key.sign(claims, { alg: key.algorithm(algorithms), typ: 'dpop+jwt', jwk });
+      listed = algorithms ?? listed;
+      return key.sign(claims, { alg: key.algorithm(listed), typ: 'dpop+jwt', jwk });
     },
     record: () => ({ thumbprint, ...(privateKey && { privateKey }) }),
   });
