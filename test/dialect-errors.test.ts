@@ -61,6 +61,12 @@ describe('P6 errors in the server\'s words', () => {
     expect(await failureOf(session.getToken())).toMatchObject({ error: 'user_busy', errorDescription: 'use us' });
   });
 
+  test('P6 a number that nobody declared is the server\'s word all the same', async () => {
+    const { tokens } = peculiarManager(server, {});
+    server.answers = () => ({ json: { error: 1017 } });
+    expect(await failureOf(tokens.clientCredentials().getToken())).toMatchObject({ error: '1017', status: 200 });
+  });
+
   test('P6 nested ones', async () => {
     const dialect: Dialect = { tokenResponse: { names: { error: 'error.code', error_description: 'error.message' }, errors: { 190: 'invalid_grant' } } };
     expect(await failureOn({ status: 400, json: { error: { code: 190, message: 'expired', type: 'OAuthException' } } }, dialect)).toMatchObject({ error: 'invalid_grant', errorDescription: 'expired' });
@@ -146,6 +152,7 @@ describe('P4 credentials in a query, in JSON and in headers', () => {
       prepareTokenRequest: (request) => {
         request.url.pathname = '/signed/token';
         request.url.searchParams.set('token', `${CANARY}-query`);
+        request.url.searchParams.set('sig', `${CANARY}-sig`);
         request.headers.set('x-signature', `${CANARY}-signature`);
       },
     };

@@ -169,6 +169,22 @@ describe('P8 what the login left', () => {
     expect(await peculiarManager(server, {}, shared).tokens.session(session.id).getToken()).toHaveProperty('value', 'at-2');
   });
 
+  test('P8 what the login\'s answer has goes before it, also after refreshes that leave it out', async () => {
+    server.answers = () => ({ json: { ...members, access_token: `at-${server.asked.length}`, refresh_token: 'rt-1', ...(server.asked.length === 1 && { realm: 'of the server' }) } });
+    const { tokens, clock } = peculiarManager(server, { authorizationResponse: { keep: ['realm'] } });
+    const session = await begin(tokens, { realm: 'of the callback' });
+    clock.advance(HOUR);
+    expect(await session.getToken()).toMatchObject({ value: 'at-2', parameters: { realm: 'of the server' } });
+  });
+
+  test('P8 a token in it is not handed out, nor after it was replaced', async () => {
+    server.answers = () => ({ json: { ...members, access_token: `at-${server.asked.length}`.padEnd(12, '-'), refresh_token: 'rt-1' } });
+    const { tokens, clock } = peculiarManager(server, { authorizationResponse: { keep: ['realm'] } });
+    const session = await begin(tokens, { realm: 'at-1--------' });
+    clock.advance(HOUR);
+    expect((await session.getToken()).parameters).toEqual({});
+  });
+
   test('P8 a token in it is not handed out', async () => {
     server.answers = () => ({ json: { ...members, access_token: 'at-1', realm: 'at-1' } });
     const session = await begin(peculiarManager(server, { authorizationResponse: { keep: ['realm'] } }).tokens, { realm: 'at-1' });

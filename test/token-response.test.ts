@@ -122,7 +122,7 @@ describe('L8 answers that are no tokens', () => {
     ['403 without a body', { status: 403 }, 'token_request_failed', { status: 403 }],
     ['403 with HTML', { status: 403, body: `<h1>${CANARY}</h1>` }, 'token_request_failed', { status: 403 }],
     ['400 with an error that is an object', { status: 400, json: { error: { code: CANARY } } }, 'token_request_failed', { status: 400 }],
-    ['400 with an error that is a number', { status: 400, json: { error: 7 } }, 'token_request_failed', { status: 400 }],
+    ['400 with an error that is a number', { status: 400, json: { error: 7 } }, 'token_request_failed', { status: 400, error: '7' }],
     ['400 with a token in it', { status: 400, json: { access_token: CANARY, token_type: 'Bearer', expires_in: 60 } }, 'token_request_failed', { status: 400 }],
     ['404 with HTML', { status: 404, body: `<h1>${CANARY}</h1>` }, 'token_request_failed', { status: 404 }],
   ])('L8 %s is a clear error, with the status and no text of the body', async (_case, answer, code, details) => {

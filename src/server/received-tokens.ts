@@ -18,7 +18,7 @@ export interface ReceivingContext {
 export interface TokenEndpointExchange extends Exchange {
   /** Whether the tokens have to be bound to a key. */
   readonly isBound: boolean;
-  /** What the login's callback left. */
+  /** What the callback left, with the answer to the login's code: later ones are added to what that gave. */
   readonly kept: Kept;
 }
 

@@ -26,5 +26,5 @@ export async function requestTokens(client: ConnectedClient, { grantType, parame
     secrets,
     key,
   }, signal);
-  return { ...exchange, isBound: key !== undefined, kept: subject.kept };
+  return { ...exchange, isBound: key !== undefined, kept: subject.grant === 'authorization_code' ? subject.kept : {} };
 }

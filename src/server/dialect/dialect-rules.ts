@@ -46,7 +46,7 @@ export function checkedDialect(where: string, dialect: Dialect, allowInsecureReq
   if (reserved !== undefined) throw invalid(`${where}: \`dialect.authorizationRequest.parameters.${reserved}\` is reserved: the library sends it`);
   checkNames(check, 'dialect.authorizationRequest.names', authorizationRequest.names, ['state']);
   checkNames(check, 'dialect.authorizationResponse.names', authorizationResponse.names, ['state', 'code']);
-  checkNames(check, 'dialect.tokenResponse.names', tokenResponse.names, ['access_token']);
+  checkNames(check, 'dialect.tokenResponse.names', tokenResponse.names, ['state', 'access_token']);
   checkDistinct(check, 'dialect.authorizationRequest.names', authorizationRequest.names, ['response_type', 'client_id', 'redirect_uri', 'scope', 'state']);
   checkDistinct(check, 'dialect.authorizationResponse.names', authorizationResponse.names, ['state', 'code', 'error', 'error_description']);
   checkKept(check, authorizationResponse);

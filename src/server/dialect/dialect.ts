@@ -79,7 +79,7 @@ export interface TokenResponseDialect {
   tokenType?: 'Bearer' | undefined;
   /**
    * This server's error codes, or HTTP statuses, in the RFC's words: `invalid_grant` ends a session, `invalid_client` asks for the secret again. A code goes before a status, and so does
-   * every code of RFC 6749 but `invalid_request`.
+   * every code of RFC 6749 but `invalid_request`. What is declared counts whatever the status is, 5xx and 429 included.
    */
   errors?: Readonly<Record<string | number, DeclaredError>> | undefined;
 }

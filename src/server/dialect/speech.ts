@@ -3,7 +3,7 @@ import { send, type TransportInit, type TransportOptions } from '../../transport
 import { invalid } from '../../validation.js';
 import { readBody } from '../body.js';
 import type { EndpointAnswer } from '../endpoint-answer.js';
-import { addedSecrets } from './added-secrets.js';
+import { addedSecrets, sentValues } from './added-secrets.js';
 import type { DeclaredError, Dialect, DialectContext, DialectGrant, PreparedTokenRequest, TokenRequestDialect } from './dialect.js';
 import { parsed, prepared } from './hooks.js';
 import { requestDialect } from './request-dialect.js';
@@ -65,8 +65,9 @@ export function speechOf({ grant, kept, previous }: Subject, { dialect, clock, t
       const own = requestDialect(dialect, grant);
       if (grant === 'client_credentials') checkNoCallback(own);
       const spoken = spokenTokenRequest(asked, own, scopeSeparator, kept);
+      const before = sentValues(spoken);
       const request = await prepared(spoken, dialect, contextOf(signal), { signal, allowInsecureRequests });
-      return { ...request, secrets: addedSecrets(asked, request, kept) };
+      return { ...request, secrets: addedSecrets(asked, request, kept, before) };
     },
     understood: async (answer, sentAt, signal) => read(await parsed(answer, dialect, contextOf(signal), signal), sentAt),
   };

@@ -7,7 +7,7 @@ import { partsOf, placeholders } from './template.js';
 
 const tokenRequestRules: Rules<TokenRequestDialect> = {
   endpoint: text,
-  origins: { expected: 'a list of origins, such as "https://login.example.com"', accepts: (value) => Array.isArray(value) && value.length > 0 && value.every((origin) => typeof origin === 'string' && URL.canParse(origin) && new URL(origin).origin === origin) },
+  origins: { expected: 'a list of origins, such as "https://login.example.com", each without a path, a slash at its end or a wildcard', accepts: (value) => Array.isArray(value) && value.length > 0 && value.every((origin) => typeof origin === 'string' && !origin.includes('*') && URL.canParse(origin) && new URL(origin).origin === origin) },
   method: only('GET'),
   format: only('json', 'query'),
   grantType: text,
@@ -22,7 +22,7 @@ export function checkTokenRequest(check: Check, path: string, request: TokenRequ
   checkOptions<TokenRequestDialect>(where, request, tokenRequestRules, `${path}.`);
   const { endpoint, origins = [], names, parameters = {}, headers = {} } = request;
   const { method, format, origins: allowed } = whole();
-  checkNames(check, `${path}.names`, names, []);
+  checkNames(check, `${path}.names`, names, ['state']);
   if (method === 'GET' && format === 'json') throw invalid(`${where}: \`${path}.format\` can't be 'json' where \`method\` is 'GET', which sends a query: leave one of them out, or set \`format: 'query'\``);
   checkDistinct(check, `${path}.names`, names, renamable.filter((name) => typeof names?.[name] === 'string'));
   if ('grant_type' in parameters) throw invalid(`${where}: \`${path}.parameters.grant_type\` is reserved: use \`${path}.grantType\``);

@@ -26,7 +26,7 @@ export function understoodTokenResponse(answer: EndpointAnswer, { at, names = {}
     expires_in: lifetimeOf(found['expires_in'], lookUp(inner, 'expires_at', names, true), lifetimeUnit, now),
     scope: typeof found['scope'] === 'string' ? found['scope'].split(scopeSeparator).map((scope) => scope.trim()).filter(Boolean).join(' ') : found['scope'],
     token_type: tokenType ?? found['token_type'],
-    ...(!isNoError(error, names, found, errors) && { error: typeof error === 'number' && typeof names.error === 'string' ? String(error) : error, error_description: lookUp(top, 'error_description', names) }),
+    ...(!isNoError(error, names, found, errors) && { error: typeof error === 'number' ? String(error) : error, error_description: lookUp(top, 'error_description', names) }),
   };
   return { ...answer, members: Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) };
 }
