@@ -171,7 +171,7 @@ export function createTokenManager(options: TokenManagerOptions): TokenManager {
     grant: (grant) => sourceOf(checkedGrant('grant', grant)),
     startLogin: async (options) => waitFor(startLogin(options, login)),
     completeLogin: async (callback, transaction) => underWay.add(completeLogin(callback, transaction, login)),
-    startDecoupledLogin: async (flow) => waitFor(startDecoupledLogin(flow, { ...login, retry, closing: closing.signal, track: async (work) => underWay.add(work) })),
+    startDecoupledLogin: async (flow) => waitFor(startDecoupledLogin(flow, { ...login, maxRetryAfter: retry.maxRetryAfter, closing: closing.signal, track: async (work) => underWay.add(work) })),
     session: (id) => sessions.session(id),
     revoke: async (token, options = {}) => revokeToken(token, options, shared),
     introspect: async (token, options = {}) => introspectToken(token, options, shared),

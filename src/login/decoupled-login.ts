@@ -2,7 +2,6 @@ import { elapsedSince, momentOf, type Clock, type Moment } from '../clock.js';
 import { deadlineIn, onAbort, sleep, waitFor } from '../deadline.js';
 import { className, OAuthError } from '../errors.js';
 import type { DecoupledAuthorization, ReceivedTokens } from '../server/authorization-server.js';
-import type { RetryPolicy } from '../retry/retry-options.js';
 import { revokeQuietly } from '../server/revocation.js';
 import type { Session } from '../sessions/session.js';
 import { callable, checkOptions, having } from '../validation.js';
@@ -16,7 +15,8 @@ import { PollingPace } from './polling-pace.js';
 export interface DecoupledLoginContext extends LoginContext {
   /** Aborted when the manager is closed, with what to say of it. */
   readonly closing: AbortSignal;
-  readonly retry: Pick<RetryPolicy, 'maxRetryAfter'>;
+  /** The most milliseconds that a server is heard when it asks to wait. */
+  readonly maxRetryAfter: number;
   /** Has the manager's `close()` wait for the work. */
   readonly track: <T>(work: Promise<T>) => Promise<T>;
 }
@@ -69,7 +69,7 @@ class Polling {
     this.#authorization = authorization;
     this.#asked = asked;
     this.#context = context;
-    this.#pace = new PollingPace(authorization.interval, context.retry.maxRetryAfter);
+    this.#pace = new PollingPace(authorization.interval, context.maxRetryAfter);
     this.#heard = momentOf(context.clock);
   }
 
