@@ -1,11 +1,12 @@
 import { orAbort } from '../deadline.js';
 import { OAuthError } from '../errors.js';
 import { isTokenText, IssuedToken, type AccessToken } from '../tokens/access-token.js';
+import type { TokenBinding } from '../tokens/token-binding.js';
 import type { TokenSource } from '../tokens/token-source.js';
 import { discard } from '../transport/transport.js';
 import { challenges } from './challenge.js';
 import type { FetchSettings } from './fetch-options.js';
-import type { HeaderPair, Outgoing } from './outgoing.js';
+import type { Outgoing } from './outgoing.js';
 import type { Call, Exchange } from './exchange.js';
 
 type AuthorizationSettings = Pick<FetchSettings, 'origins' | 'replay' | 'rejectedStatus' | 'tokenHeader' | 'tokenScheme' | 'dispatcher'>;
@@ -51,15 +52,18 @@ export function authorized(source: TokenSource, settings: AuthorizationSettings,
   };
 }
 
-/** One try with a token; sent once more where the API asks for a nonce in the proof (RFC 9449 section 9), which says nothing of the token. */
+/** One try with a token, and what it's bound to; sent once more where the API asks for a nonce in the proof (RFC 9449 section 9), which says nothing of the token. */
 async function sent(outgoing: Outgoing, token: AccessToken, settings: AuthorizationSettings, call: Call, next: Exchange): Promise<Response> {
   const { origin } = outgoing.url;
   const binding = IssuedToken.bindingOf(token);
-  const response = await next(await withToken(outgoing, token, settings), call);
-  const hasNonce = binding?.learn?.(origin, response.headers) === true;
+  const authorizedRequest = withToken(outgoing, token, settings);
+  if (binding === undefined) return next(authorizedRequest, call);
+  const attempt = async (): Promise<Response> => next(await withBinding(authorizedRequest, token, binding, settings), call);
+  const response = await attempt();
+  const hasNonce = binding.learn?.(origin, response.headers) === true;
   if (!hasNonce || !settings.replay || outgoing.oneShot !== undefined || !asksForNonce(response)) return response;
   discard(response);
-  const second = await next(await withToken(outgoing, token, settings), call);
+  const second = await attempt();
   binding.learn(origin, second.headers);
   return second;
 }
@@ -92,17 +96,19 @@ function isSendable(token: unknown): token is AccessToken {
   return isTokenText(value) && (type === 'Bearer' || (type === 'DPoP' && IssuedToken.bindingOf(token as AccessToken)?.prove !== undefined));
 }
 
-async function withToken(outgoing: Outgoing, token: AccessToken, { tokenHeader, tokenScheme, dispatcher }: AuthorizationSettings): Promise<Outgoing> {
-  const { type, value } = token;
-  const { url, method, headers, init } = outgoing;
-  const binding = IssuedToken.bindingOf(token);
+function withToken(outgoing: Outgoing, { type, value }: AccessToken, { tokenHeader, tokenScheme }: AuthorizationSettings): Outgoing {
   const scheme = tokenScheme ?? (tokenHeader === 'authorization' ? type : undefined);
-  const authorization: HeaderPair = [tokenHeader, scheme === undefined ? value : `${scheme} ${value}`];
-  const proof = await binding?.prove?.({ method, url, accessToken: value });
-  const certified = dispatcher === undefined && init.dispatcher === undefined ? await binding?.dispatcher?.() : undefined;
+  return { ...outgoing, headers: [...outgoing.headers, [tokenHeader, scheme === undefined ? value : `${scheme} ${value}`]] };
+}
+
+/** A proof for this one request in the place of any other, and connections that present the certificate, unless somebody chose others. */
+async function withBinding(outgoing: Outgoing, { value }: AccessToken, { prove, dispatcher }: TokenBinding, settings: AuthorizationSettings): Promise<Outgoing> {
+  const { url, method, headers, init } = outgoing;
+  const proof = await prove?.({ method, url, accessToken: value });
+  const certified = settings.dispatcher === undefined && init.dispatcher === undefined ? await dispatcher?.() : undefined;
   return {
     ...outgoing,
-    headers: proof === undefined ? [...headers, authorization] : [...headers.filter(([name]) => name !== 'dpop'), authorization, ['dpop', proof]],
+    ...(proof !== undefined && { headers: [...headers.filter(([name]) => name !== 'dpop'), ['dpop', proof] as const] }),
     ...(certified && { init: { ...init, dispatcher: certified } }),
   };
 }
