@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
+import { freePort } from '../shared-servers/free-port.js';
 
 export interface RedisServer {
   readonly url: string;
@@ -38,13 +38,3 @@ export async function startRedis(): Promise<RedisServer> {
 }
 
 const missing = 'There is no redis-server on the PATH: install the package redis-server (Debian, Ubuntu), redis (Fedora, Homebrew), or another that brings it.';
-
-/** Nobody listened there a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}

@@ -1,4 +1,4 @@
-import { className, OAuthError } from '../errors.js';
+import { asked } from '../asked.js';
 import { hashedName } from '../tokens/cache-key.js';
 import type { TokenRequest } from '../tokens/token-request.js';
 import { callable, checkOptions, invalid, text } from '../validation.js';
@@ -43,15 +43,7 @@ export function jwtBearer(options: JwtBearerRequest): ExtensionGrant {
 
 async function current(assertion: JwtBearerRequest['assertion']): Promise<string> {
   if (typeof assertion === 'string') return assertion;
-  const value: unknown = await asked(assertion);
+  const value: unknown = await asked('jwtBearer: the assertion function', assertion);
   if (text.accepts(value)) return value as string;
   throw invalid(`jwtBearer: the assertion function must return a non-empty string; it returned ${value === '' ? 'an empty one' : typeof value}`);
-}
-
-async function asked(assertion: () => string | Promise<string>): Promise<unknown> {
-  try {
-    return await assertion();
-  } catch (thrown) {
-    throw new OAuthError('invalid_configuration', `jwtBearer: the assertion function threw ${className(thrown)}`, { retryable: true });
-  }
 }

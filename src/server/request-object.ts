@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { checkOptions, invalid, text, type Rules } from '../validation.js';
 import type { ConnectedClient } from './connected-client.js';
 import { parseJsonObject } from './body.js';
-import { signatureAlgorithms } from './keys/key-algorithms.js';
+import { signatureAlgorithm } from './keys/key-algorithms.js';
 import { signingKey, type PrivateKey } from './keys/signing-key.js';
 
 /** How authorization requests are signed (RFC 9101). */
@@ -23,7 +23,7 @@ const where = 'createTokenManager: `signedAuthorizationRequests`';
 const rules: Rules<SignedAuthorizationRequests> = {
   // What it has to be is the business of `signingKey`.
   key: { expected: 'a private key', accepts: () => true, secret: true },
-  alg: { expected: `one of ${signatureAlgorithms.join(', ')}`, accepts: (value) => signatureAlgorithms.some((alg) => alg === value) },
+  alg: signatureAlgorithm,
   kid: text,
 };
 

@@ -1,5 +1,6 @@
+import { asked } from '../../asked.js';
 import { orAbort } from '../../deadline.js';
-import { className, OAuthError } from '../../errors.js';
+import { OAuthError } from '../../errors.js';
 import { callable, invalid, typeName } from '../../validation.js';
 import { presentAssertion } from './assertion.js';
 import type { ClientAuthentication } from './client-authentication.js';
@@ -23,12 +24,7 @@ export function clientAssertion(assertion: () => string | Promise<string>): Clie
 }
 
 async function ask(assertion: () => string | Promise<string>): Promise<string> {
-  let value: unknown;
-  try {
-    value = await assertion();
-  } catch (thrown) {
-    throw new OAuthError('invalid_configuration', `clientAssertion: the function threw ${className(thrown)}`, { retryable: true });
-  }
+  const value: unknown = await asked('clientAssertion: the function', assertion);
   const trimmed = typeof value === 'string' ? value.trim() : '';
   if (/^[\w-]+\.[\w-]+\.[\w-]+$/.test(trimmed)) return trimmed;
   throw new OAuthError('invalid_configuration', `clientAssertion: the function must return a signed JWT: three parts in base64url with dots between them; it returned ${typeName(value)}`, { retryable: true });

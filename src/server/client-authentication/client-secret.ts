@@ -1,4 +1,5 @@
-import { className, OAuthError } from '../../errors.js';
+import { asked } from '../../asked.js';
+import { OAuthError } from '../../errors.js';
 import { callable, invalid, text, typeName } from '../../validation.js';
 import { askedValue, heldValue, type ValueHolder } from './held-value.js';
 
@@ -13,12 +14,7 @@ export function holdSecret(owner: string, secret: ClientSecret): ValueHolder<str
 }
 
 async function askOnce(owner: string, secret: () => string | Promise<string>): Promise<string> {
-  let value: unknown;
-  try {
-    value = await secret();
-  } catch (thrown) {
-    throw new OAuthError('invalid_configuration', `${owner}: the secret function threw ${className(thrown)}`, { retryable: true });
-  }
+  const value: unknown = await asked(`${owner}: the secret function`, secret);
   if (typeof value === 'string' && value !== '') return value;
   throw new OAuthError('invalid_configuration', `${owner}: the secret function must return a non-empty string; it returned ${value === '' ? 'an empty one' : typeof value}`, { retryable: true });
 }

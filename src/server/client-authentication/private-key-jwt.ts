@@ -1,6 +1,7 @@
-import { className, OAuthError } from '../../errors.js';
+import { asked } from '../../asked.js';
+import { OAuthError } from '../../errors.js';
 import { checkOptions, text } from '../../validation.js';
-import { signatureAlgorithms } from '../keys/key-algorithms.js';
+import { signatureAlgorithm } from '../keys/key-algorithms.js';
 import { signingKey, type PrivateKey, type SigningKey, type SigningKeyOptions } from '../keys/signing-key.js';
 import { assertionAlgorithms, assertionClaims, audienceHint, presentAssertion } from './assertion.js';
 import type { ClientAuthentication } from './client-authentication.js';
@@ -23,7 +24,7 @@ export interface PrivateKeyJwtOptions {
  */
 export function privateKeyJwt(key: PrivateKey | (() => PrivateKey | Promise<PrivateKey>), options: PrivateKeyJwtOptions = {}): ClientAuthentication {
   checkOptions<PrivateKeyJwtOptions>('privateKeyJwt', options, {
-    alg: { expected: `one of ${signatureAlgorithms.join(', ')}`, accepts: (value) => signatureAlgorithms.some((alg) => alg === value) },
+    alg: signatureAlgorithm,
     kid: text,
     audience: text,
   });
@@ -49,12 +50,7 @@ function holdKey(key: PrivateKey | (() => PrivateKey | Promise<PrivateKey>), sig
 }
 
 async function askOnce(give: () => PrivateKey | Promise<PrivateKey>, signing: SigningKeyOptions): Promise<SigningKey> {
-  let key: PrivateKey;
-  try {
-    key = await give();
-  } catch (thrown) {
-    throw new OAuthError('invalid_configuration', `privateKeyJwt: the key function threw ${className(thrown)}`, { retryable: true });
-  }
+  const key = await asked('privateKeyJwt: the key function', give);
   try {
     return signingKey('privateKeyJwt: the key function', key, signing);
   } catch (thrown) {

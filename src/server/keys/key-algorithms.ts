@@ -1,9 +1,12 @@
 import type { AsymmetricKeyDetails, KeyObject } from 'node:crypto';
-import { invalid } from '../../validation.js';
+import { invalid, type Rule } from '../../validation.js';
 import { pssAlgorithms } from './rsa-pss.js';
 
 /** The signatures that a private key can make (RFC 7518 section 3.1, RFC 8037 section 3.1, RFC 9864 section 2.2). */
-export const signatureAlgorithms: readonly string[] = ['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
+const signatureAlgorithms: readonly string[] = ['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
+
+/** For options that name one; whether the key can make it is asked later. */
+export const signatureAlgorithm: Rule = { expected: `one of ${signatureAlgorithms.join(', ')}`, accepts: (value) => signatureAlgorithms.some((alg) => alg === value) };
 
 /** What a key is, e.g. `EC P-256`, and what it can do, the usual one first. */
 export interface KeyAlgorithms {
